@@ -1,0 +1,1 @@
+"""The lab: real systems that nobody here wrote, installed, set up, started, stopped and reset."""
