@@ -1,0 +1,1 @@
+"""The pure heart: pair, merge, decide, undo. No I/O, no clock, no logging, no random."""
