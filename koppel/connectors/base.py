@@ -43,6 +43,20 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     overlap_seconds: int = 0
 
 
+class Option(Struct, frozen=True, kw_only=True):
+    """One setting of a connector type, for forms and for the command line.
+
+    A `secret` is encrypted at rest and never shown; `default` is used where nothing is given.
+    """
+
+    name: str
+    label: str
+    required: bool = False
+    secret: bool = False
+    default: str = ""
+    help: str = ""
+
+
 class Health(Struct, frozen=True, kw_only=True):
     """The answer of `check()`: `ok`, the system's own name and version, and sentences for people."""
 
