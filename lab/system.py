@@ -16,6 +16,10 @@ from typing import Protocol
 Progress = Callable[[str, float], None]
 """Called with a sentence and the share done (0..1), at least once a second while work goes on."""
 
+class LabError(Exception):
+    """The lab cannot go on: one sentence for a person that names the place and the remedy."""
+
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
