@@ -58,7 +58,7 @@ class Option(Struct, frozen=True, kw_only=True):
 
 
 class Health(Struct, frozen=True, kw_only=True):
-    """The answer of `check()`: `ok`, the system's own name and version, and sentences for people."""
+    """The answer of `check()`: `ok`, the system's name and version, and sentences for people."""
 
     ok: bool
     system: str
@@ -209,7 +209,7 @@ class Written(Struct, frozen=True, kw_only=True, tag="written"):
 
 
 class Refused(Struct, frozen=True, kw_only=True, tag="refused"):
-    """It did not happen, and the system said why, in its own words; `fields` are the ones to blame."""
+    """It did not happen, and the system said why, in its own words; `fields` are to blame."""
 
     reason: Reason
     message: str
