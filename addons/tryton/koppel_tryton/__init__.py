@@ -1,0 +1,1 @@
+"""Tryton module `koppel`: record keys given by Koppel, and one version per whole record."""
