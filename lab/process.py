@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from lab.system import LabError, Progress
@@ -94,12 +95,10 @@ def _uv() -> str | None:
 
 
 def _check_venv_module() -> None:
-    try:
-        import ensurepip  # noqa: F401
-    except ImportError:
+    if find_spec("ensurepip") is None:
         raise LabError(
             "Python's module venv is missing: install it (Debian, Ubuntu: apt install python3-venv)"
-        ) from None
+        )
 
 
 def _install(command: Sequence[str], progress: Progress, name: str) -> None:
@@ -230,9 +229,13 @@ def alive(pid: int, sign: str = "") -> bool:
         return True
     try:
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
     except OSError:
         return True
-    return bool(arguments) and sign.encode() in arguments
+    if state == "Z":
+        return False
+    # Without arguments: it is just being started.
+    return not arguments or sign.encode() in arguments
 
 
 def running_pid(folder: Path) -> int | None:

@@ -1,0 +1,34 @@
+"""The web server of one Creme: one process with threads, kept alive connections, on loopback.
+
+`python -m lab.creme_project.serve --port 8100 --folder <the instance's folder>`; the folder is
+there for people and for `stop`, who look at the command line; the settings read the environment.
+"""
+
+import argparse
+import logging
+
+from django.core.wsgi import get_wsgi_application
+from waitress import serve
+
+THREADS = 8
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description="Serve one Creme on loopback.")
+    arguments.add_argument("--port", type=int, required=True)
+    arguments.add_argument("--folder", required=True)
+    options = arguments.parse_args()
+    application = get_wsgi_application()
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    serve(
+        application,
+        host="127.0.0.1",
+        port=options.port,
+        threads=THREADS,
+        channel_timeout=300,
+        ident=None,
+    )
+
+
+if __name__ == "__main__":
+    main()
