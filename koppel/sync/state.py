@@ -74,7 +74,8 @@ class Merge(Struct, frozen=True, kw_only=True):
     conflicts: tuple[FieldConflict, ...] = ()
     notices: tuple[FieldNotice, ...] = ()
     closed: frozenset[str] = frozenset()
-    """Fields whose open conflict is over because both sides agree now."""
+    """Fields whose open conflict is over once this is written: both sides agree, a person
+    decided, or the rule no longer asks."""
 
     def to(self, side: Side) -> dict[str, Any]:
         """The fields that a side receives."""
