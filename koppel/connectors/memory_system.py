@@ -305,10 +305,8 @@ class MemorySystem:
         """The values as stored: only those given where there is a record before, else all."""
         creating = before is not None and not before
         stored: dict[str, Any] = {}
-        missing = []
         if creating:
-            for info in table.resource.fields:
-                stored[info.name] = [] if info.type in ("list", "references") else None
+            stored = {name: [] if name in table.lists else None for name in table.infos}
         for name, value in fields.items():
             info = table.infos.get(name)
             if info is None:
@@ -319,9 +317,11 @@ class MemorySystem:
                 raise Refusal("invalid", f"{name} cannot be written", name)
             path = f"{table.resource.name}.{name}"
             stored[name] = self._value(info, value, path, (before or {}).get(name), before is None)
-        for info in table.resource.fields:
-            if info.required and stored.get(info.name, 0) in (None, "", []):
-                missing.append(info.name)
+        missing = [
+            name
+            for name, declared in table.infos.items()
+            if declared.required and stored.get(name, 0) in (None, "", [])
+        ]
         if missing:
             raise Refusal("invalid", f"{', '.join(missing)} must be given", *missing)
         return stored
