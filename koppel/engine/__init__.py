@@ -1,1 +1,5 @@
-"""Koppel: engine."""
+"""The effectful shell around the pure heart: intake, pairing, planning, executing, undoing."""
+
+from koppel.engine.runner import Engine
+
+__all__ = ["Engine"]

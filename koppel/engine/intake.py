@@ -1,0 +1,213 @@
+"""Stops one to three of a record's journey: notice, fetch, map.
+
+Reads what changed on one side since its cursor, drops what is known already, and leaves two
+things behind: replicas of uncoupled records, and the couplings that were touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from koppel.connectors.base import Change, Gone, Record
+from koppel.engine.lines import Lane, Line
+from koppel.engine.links import Links
+from koppel.mapping.faults import BadValue
+from koppel.model import Ref
+from koppel.store import Store
+from koppel.store.models import Run
+from koppel.store.values import ReplicaRow
+from koppel.sync.match import block_keys, features
+from koppel.sync.rule import Side
+
+PAGE = 200
+
+_encoder = msgspec.msgpack.Encoder()
+
+Progress = Callable[[str, int], None]
+"""Called with what is going on and how many records that concerned so far."""
+
+
+@dataclass
+class Work:
+    """What one entity's plan has to look at: touched coupling -> the sides that changed."""
+
+    touched: dict[str, set[Side]] = field(default_factory=dict)
+    gone: dict[tuple[Side, str], Gone] = field(default_factory=dict)
+    seen: dict[Side, int] = field(default_factory=dict)
+    cursors: dict[Side, str] = field(default_factory=dict)
+    read: int = 0
+    echoes: int = 0
+
+
+class Intake:
+    """Takes one entity in, both sides."""
+
+    def __init__(self, store: Store, line: Line, run: Run, progress: Progress) -> None:
+        self._store = store
+        self._line = line
+        self._run = run
+        self._progress = progress
+        self.links = Links(store, run)
+        self.work = Work()
+
+    def changes(self) -> Work:
+        """Everything since the cursors."""
+        for side, lane in self._line.lanes.items():
+            since = self._store.couplings.cursor(self._line.entity, side)
+            while True:
+                page = lane.connector.changes(lane.resource, since, PAGE)
+                self._take(side, lane, page.changes)
+                since = page.cursor
+                if not page.more:
+                    break
+            self.work.cursors[side] = since
+            self._waiting(side, lane)
+        self._resolved()
+        return self.work
+
+    def sweep(self, sides: Iterable[Side]) -> Work:
+        """All ids of these sides: finds deletes, and changes that no cursor told."""
+        for side in sides:
+            lane = self._line.lanes[side]
+            replica = self._store.replica
+            replica.begin_sweep()
+            page: str | None = None
+            while True:
+                answer = lane.connector.ids(lane.resource, page)
+                replica.add_sweep(answer.items)
+                page = answer.next
+                if page is None:
+                    break
+            self.work.seen[side] = replica.swept()
+            changed = replica.sweep_changed(self._line.entity, side)
+            missing = replica.sweep_missing(self._line.entity, side)
+            self._take(side, lane, [Change(id=record) for record in changed])
+            self._take(side, lane, [Change(id=record, gone=True) for record in missing])
+        return self.work
+
+    def only(self, selection: dict[Side, list[str]]) -> Work:
+        """Just these records, on demand; no cursor moves."""
+        for side, records in selection.items():
+            lane = self._line.lanes[side]
+            self._take(side, lane, [Change(id=record) for record in records], forced=True)
+        self._resolved()
+        return self.work
+
+    def _waiting(self, side: Side, lane: Lane) -> None:
+        pending = self._store.inbox.pending(self._line.entity, side)
+        self._take(side, lane, [Change(id=record) for record in pending], forced=True)
+
+    def _resolved(self) -> None:
+        for coupling in self._store.inbox.resolved_couplings(self._line.entity):
+            self.work.touched.setdefault(coupling, set()).update(self._line.lanes)
+
+    def _take(
+        self, side: Side, lane: Lane, changes: Sequence[Change], *, forced: bool = False
+    ) -> None:
+        for start in range(0, len(changes), PAGE):
+            self._page(side, lane, changes[start : start + PAGE], forced)
+
+    def _page(self, side: Side, lane: Lane, changes: Sequence[Change], forced: bool) -> None:
+        entity = self._line.entity
+        latest = {change.id: change for change in changes}
+        coupled = self._store.couplings.versions(entity, side, latest)
+        known = self._store.replica.versions(entity, side, latest.keys() - coupled.keys())
+        stuck = {} if forced else self._store.inbox.quarantined(entity, side, latest)
+        wanted: list[str] = []
+        for record, change in latest.items():
+            if record in coupled:
+                coupling, version, state = coupled[record]
+                if state in ("undone", "parted"):
+                    continue
+                if change.gone:
+                    self.work.gone[side, record] = Gone(
+                        resource=lane.resource, id=record, merged_into=change.merged_into
+                    )
+                if not forced and (_echo(change, version) or _stuck(change, stuck)):
+                    self.work.echoes += 1
+                else:
+                    self.work.touched.setdefault(coupling, set()).add(side)
+            elif change.gone:
+                self._store.replica.remove(entity, side, [record])
+            elif _stuck(change, stuck) or (not forced and record in known and _echo(change, known[record][0])):
+                self.work.echoes += 1
+            else:
+                wanted.append(record)
+        if wanted:
+            self._replicate(side, lane, wanted, stuck)
+        self._progress(f"reading {entity} from {lane.name}", len(latest))
+
+    def _replicate(
+        self, side: Side, lane: Lane, wanted: Sequence[str], stuck: dict[str, str]
+    ) -> None:
+        """Fetch uncoupled records and keep what matching needs."""
+        entity = self._line.entity
+        rows: list[ReplicaRow] = []
+        done: list[str] = []
+        for record, found in lane.fetch(wanted).items():
+            if isinstance(found, Gone):
+                self._store.replica.remove(entity, side, [record])
+                done.append(record)
+                continue
+            self.work.read += 1
+            if record in stuck and stuck[record] == found.version:
+                continue
+            row = self._row(side, lane, found)
+            if row is not None:
+                rows.append(row)
+                done.append(record)
+        self._store.replica.put(rows)
+        self._store.inbox.done_waiting(entity, side, done)
+
+    def _row(self, side: Side, lane: Lane, found: Record) -> ReplicaRow | None:
+        entity = self._line.entity
+        try:
+            canonical = lane.mapper.get(found, self.links.resolve(side))
+        except BadValue as error:
+            self.bad(side, lane, found, error)
+            return None
+        traits = features(entity, canonical)
+        keys = block_keys(traits)
+        within = self._line.rule.match.within
+        if within:
+            parent = canonical.get(within)
+            bound = parent.coupling if isinstance(parent, Ref) else None
+            keys = (f"within:{bound}",) if bound else ()
+        return ReplicaRow(
+            entity=entity,
+            side=side,
+            record=found.id,
+            version=found.version,
+            label=lane.mapper.label(found),
+            content=found,
+            features=_encoder.encode(traits),
+            keys=keys,
+        )
+
+    def bad(self, side: Side, lane: Lane, found: Record, error: BadValue) -> None:
+        """A record whose content cannot be mapped: counted, and quarantined the second time."""
+        open_now = self._store.inbox.failed(
+            self._line.entity,
+            side,
+            found.id,
+            label=lane.mapper.label(found),
+            reason=str(error),
+            remedy=f"Correct the value in {lane.name}",
+            version=found.version,
+        )
+        if not open_now:
+            self._store.inbox.wait(self._line.entity, side, found.id, reason=str(error))
+        else:
+            self._store.inbox.done_waiting(self._line.entity, side, [found.id])
+
+
+def _echo(change: Change, version: str) -> bool:
+    return bool(version) and not change.gone and change.version == version
+
+
+def _stuck(change: Change, stuck: dict[str, str]) -> bool:
+    """In quarantine, and known to be still what it was when it failed."""
+    return change.id in stuck and change.version == stuck[change.id]

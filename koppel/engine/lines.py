@@ -1,0 +1,220 @@
+"""Lines: for each entity the rule, and on each side the connection, the mapper and what it can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from koppel.connectors.base import Capabilities, Connector, FieldInfo, Gone, Record, Resource
+from koppel.errors import Defect, NeedsUser
+from koppel.mapping.document import load_mapping, load_rule, shipped_mapping
+from koppel.mapping.mapper import Mapper, compile_mapping
+from koppel.model import ENTITIES
+from koppel.store import Store
+from koppel.sync.rule import SIDES, Rule, Side
+
+Connect = Callable[[str, Mapping[str, str]], Connector]
+"""Connector type and settings -> connector (`koppel.connectors.registry.connect`)."""
+
+
+@dataclass
+class Lane:
+    """One side of one entity."""
+
+    side: Side
+    name: str
+    connector: Connector
+    mapper: Mapper
+    capabilities: Capabilities
+
+    @property
+    def resource(self) -> str:
+        """The native resource."""
+        return self.mapper.resource
+
+    def fetch(self, ids: Iterable[str]) -> dict[str, Record | Gone]:
+        """All of these records, in calls of at most what the connector takes."""
+        wanted = list(dict.fromkeys(ids))
+        found: dict[str, Record | Gone] = {}
+        size = max(1, self.capabilities.max_fetch)
+        for start in range(0, len(wanted), size):
+            part = wanted[start : start + size]
+            answer = self.connector.fetch(self.resource, part)
+            missing = [record for record in part if record not in answer]
+            if missing:
+                raise Defect(
+                    f"fetch left out {len(missing)} of {len(part)} records, first {missing[0]}",
+                    place=f"{self.name}, {self.resource}",
+                )
+            found.update(answer)
+        return found
+
+
+@dataclass
+class Line:
+    """One entity with both lanes."""
+
+    entity: str
+    rule: Rule
+    lanes: dict[Side, Lane]
+
+
+@dataclass
+class Lines:
+    """All entities in dependency order, over connections that are opened once."""
+
+    store: Store
+    connect: Connect
+    connectors: dict[str, Connector] = field(default_factory=dict)
+    _built: dict[str, Line] = field(default_factory=dict)
+    _schemas: dict[str, tuple[Resource, ...]] = field(default_factory=dict)
+
+    def connector(self, name: str) -> Connector:
+        """The connector of a connection; `NeedsUser` where the connection is paused."""
+        if name not in self.connectors:
+            row = self.store.connections.get(name)
+            settings = self.store.connections.settings(name)
+            self.connectors[name] = self.connect(row.type, settings)
+        return self.connectors[name]
+
+    def describe(self, name: str) -> tuple[Resource, ...]:
+        """What a connection describes, once until `refresh`."""
+        if name not in self._schemas:
+            self._schemas[name] = tuple(self.connector(name).describe())
+            if not self.store.connections.schema(name):
+                self.store.connections.accept_schema(name, self._schemas[name])
+        return self._schemas[name]
+
+    def drift(self, lines: Iterable[Line]) -> tuple[str, ...]:
+        """A sentence for each mapped resource that describes itself otherwise than accepted."""
+        sentences = []
+        for lane in (lane for line in lines for lane in line.lanes.values()):
+            now = self.describe(lane.name)
+            if self.store.connections.drifted(lane.name, now):
+                before = {r.name: r for r in self.store.connections.schema(lane.name)}
+                after = {r.name: r for r in now}
+                names = changed_fields(before.get(lane.resource), after.get(lane.resource))
+                if names:
+                    sentences.append(
+                        f"{lane.name} describes {lane.resource} otherwise than before: "
+                        f"{', '.join(names)}."
+                    )
+        return tuple(dict.fromkeys(sentences))
+
+    def accept(self) -> None:
+        """Take the present descriptions as the expected ones: a person has seen the drift."""
+        for name, resources in self._schemas.items():
+            self.store.connections.accept_schema(name, resources)
+
+    def refresh(self) -> None:
+        """Forget rules, mappings and schemas: read them again at the next use."""
+        self._built.clear()
+        self._schemas.clear()
+
+    def rules(self) -> list[Rule]:
+        """All live rules, each after those that it needs."""
+        documents = self.store.documents
+        rules = {}
+        for name in documents.names("rule"):
+            text = documents.get("rule", name) or ""
+            rule = load_rule(text, source=f"rule {name}")
+            rules[rule.entity] = rule
+        return list(in_order(rules))
+
+    def mapping_text(self, connection: str, entity: str) -> tuple[str, str | None]:
+        """The live mapping of a connection and the user's overlay, where there is one."""
+        row = self.store.connections.get(connection)
+        documents = self.store.documents
+        name = f"{connection}/{entity}"
+        text = documents.get("mapping", name) or shipped_mapping(row.type, entity, side=row.side)
+        return text, documents.get("overlay", name)
+
+    def mapper(self, connection: str, entity: str) -> Mapper:
+        """The compiled mapping; raises all its faults at once."""
+        text, overlay = self.mapping_text(connection, entity)
+        document = load_mapping(text, source=f"{connection}/{entity}.toml", overlay=overlay)
+        return compile_mapping(
+            document, self.describe(connection), entity_type=ENTITIES.get(entity)
+        )
+
+    def line(self, rule: Rule) -> Line:
+        """The line of a rule, compiled once."""
+        if rule.entity not in self._built:
+            lanes: dict[Side, Lane] = {}
+            for side in SIDES:
+                name = rule.connections[side]
+                row = self.store.connections.get(name)
+                if row.paused:
+                    raise NeedsUser(
+                        f"the connection is paused: {row.paused}",
+                        place=name,
+                        remedy="Put it right, then: koppel check",
+                    )
+                mapper = self.mapper(name, rule.entity)
+                connector = self.connector(name)
+                lanes[side] = Lane(
+                    side=side,
+                    name=name,
+                    connector=connector,
+                    mapper=mapper,
+                    capabilities=connector.capabilities(mapper.resource),
+                )
+            self._built[rule.entity] = Line(entity=rule.entity, rule=rule, lanes=lanes)
+        return self._built[rule.entity]
+
+    def all(self, entities: Sequence[str] | None = None) -> list[Line]:
+        """The lines of these entities (default: all), in dependency order."""
+        rules = self.rules()
+        if not rules:
+            raise NeedsUser("nothing is configured yet", remedy="Begin with: koppel init")
+        known = {rule.entity for rule in rules}
+        for entity in entities or ():
+            if entity not in known:
+                raise NeedsUser(
+                    f"there is no sync rule for '{entity}' (there is: {', '.join(sorted(known))})"
+                )
+        return [self.line(rule) for rule in rules if not entities or rule.entity in entities]
+
+    def close(self) -> None:
+        """Close all connectors."""
+        for connector in self.connectors.values():
+            connector.close()
+        self.connectors.clear()
+        self.refresh()
+
+
+def in_order(rules: Mapping[str, Rule]) -> Iterator[Rule]:
+    """Each rule after those that it needs; `NeedsUser` for a ring or an unknown need."""
+    done: set[str] = set()
+    waiting = dict(rules)
+    while waiting:
+        ready = [e for e, rule in waiting.items() if all(need in done for need in rule.needs)]
+        if not ready:
+            raise NeedsUser(
+                f"these rules need each other or something unknown: {', '.join(sorted(waiting))}",
+                place="needs",
+                remedy="Correct the rules' `needs`",
+            )
+        for entity in ready:
+            done.add(entity)
+            yield waiting.pop(entity)
+
+
+def changed_fields(before: Resource | None, after: Resource | None) -> list[str]:
+    """Fields that came, went or changed their type or limits; labels and choices do not count."""
+    old = {info.name: _shape(info) for info in (before.fields if before else ())}
+    new = {info.name: _shape(info) for info in (after.fields if after else ())}
+    words = []
+    for name in sorted(old.keys() | new.keys()):
+        if name not in new:
+            words.append(f"{name} is gone")
+        elif name not in old:
+            words.append(f"{name} is new")
+        elif old[name] != new[name]:
+            words.append(f"{name} changed")
+    return words
+
+
+def _shape(info: FieldInfo) -> tuple[object, ...]:
+    children = tuple(sorted((child.name, _shape(child)) for child in info.fields))
+    return (info.type, info.required, info.writable, info.max_length, info.scale, children)

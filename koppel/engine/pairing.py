@@ -1,0 +1,112 @@
+"""Stop four for records without a coupling: match them, within the plan and against the coupled.
+
+A strong and clear match is coupled, a weak or many-sided one goes to the review list, and a record
+that looks like one that is coupled already is never created a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import msgspec
+
+from koppel.engine.lines import Line
+from koppel.store import Store
+from koppel.sync.match import Features, Score, pair_up, rarity_from, score
+from koppel.sync.rule import SIDES, Side
+
+_decode = msgspec.msgpack.Decoder(Features).decode
+_CHUNK = 500
+
+
+@dataclass
+class Pairs:
+    """`couple`: CRM id -> (ERP id, reasons); `blocked`: side -> records that must not be created."""
+
+    couple: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    review: list[tuple[str, str, float, tuple[str, ...]]] = field(default_factory=list)
+    blocked: dict[Side, set[str]] = field(default_factory=lambda: {"crm": set(), "erp": set()})
+
+
+def pair(store: Store, line: Line) -> Pairs:
+    """Match all fresh records of an entity."""
+    answers = store.inbox.answers(line.entity)
+    result = Pairs()
+    scored: list[tuple[str, str, Score]] = []
+    for crm_id, erp_id, found, taken in _scores(store, line):
+        answer = answers.get((crm_id, erp_id))
+        if answer == "different" or found.band == "different":
+            continue
+        if taken:
+            reasons = (*found.reasons, "one of the two is coupled to another record already")
+            result.review.append((crm_id, erp_id, found.value, reasons))
+        elif answer != "same":
+            scored.append((crm_id, erp_id, found))
+    _answered(store, line, answers, result)
+    pairing = pair_up(
+        (crm, erp, found)
+        for crm, erp, found in scored
+        if crm not in result.couple and erp not in {e for e, _ in result.couple.values()}
+    )
+    for crm_id, erp_id, found in pairing.couple:
+        result.couple[crm_id] = (erp_id, found.reasons)
+    for crm_id, erp_id, found in pairing.review:
+        result.review.append((crm_id, erp_id, found.value, found.reasons))
+    for crm_id, erp_id, _, _ in result.review:
+        result.blocked["crm"].add(crm_id)
+        result.blocked["erp"].add(erp_id)
+    return result
+
+
+def _answered(
+    store: Store, line: Line, answers: Mapping[tuple[str, str], str], result: Pairs
+) -> None:
+    """Pairs that a person called the same, as far as neither is coupled yet."""
+    wanted = [ids for ids, answer in answers.items() if answer == "same"]
+    free = {
+        side: {
+            record
+            for record, row in store.replica.get(
+                line.entity, side, [ids[SIDES.index(side)] for ids in wanted]
+            ).items()
+            if not row.coupled
+        }
+        for side in SIDES
+    }
+    taken: set[str] = set()
+    for crm_id, erp_id in wanted:
+        if crm_id in free["crm"] and erp_id in free["erp"] and erp_id not in taken:
+            result.couple[crm_id] = (erp_id, ("a person said that they are the same",))
+            taken.add(erp_id)
+
+
+def _scores(store: Store, line: Line) -> Iterator[tuple[str, str, Score, bool]]:
+    """Each candidate pair with its score, and whether one of the two is coupled already."""
+    entity = line.entity
+    rarity: Callable[[str], float] | None = None
+    pairs = store.replica.candidates(entity)
+    while chunk := [pair for _, pair in zip(range(_CHUNK), pairs, strict=False)]:
+        rarity = rarity or rarity_from(
+            store.replica.frequencies(entity, "name:"),
+            sum(store.replica.count(entity, side) for side in SIDES),
+        )
+        rows = {
+            side: store.replica.get(entity, side, {ids[SIDES.index(side)] for ids in chunk})
+            for side in SIDES
+        }
+        traits = {
+            side: {record: _decode(row.features) for record, row in found.items()}
+            for side, found in rows.items()
+        }
+        for crm_id, group in groupby(chunk, key=lambda ids: ids[0]):
+            for _, erp_id in group:
+                found = score(
+                    traits["crm"][crm_id],
+                    traits["erp"][erp_id],
+                    rarity=rarity,
+                    rule=line.rule.match,
+                )
+                taken = rows["crm"][crm_id].coupled or rows["erp"][erp_id].coupled
+                yield crm_id, erp_id, found, taken

@@ -1,0 +1,383 @@
+"""Stop five: from what was read to the steps of a plan, page by page, into the store."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from koppel.connectors.base import Gone, Record
+from koppel.engine.intake import Intake, Progress, Work
+from koppel.engine.lines import Lane, Line
+from koppel.engine.pairing import Pairs, pair
+from koppel.mapping.faults import BadValue
+from koppel.model import Ref
+from koppel.store import Store
+from koppel.store.couplings import chunks
+from koppel.store.models import Run
+from koppel.store.values import CouplingRow, PlannedStep, ReplicaRow, StepBody
+from koppel.sync.decide import decide
+from koppel.sync.rule import SIDES, Side, holds, other
+from koppel.sync.state import Decision, View
+
+PAGE = 200
+
+_KINDS = {"merge": "update", "nothing": "rebase"}
+
+
+class Planner:
+    """Plans one entity of one run."""
+
+    def __init__(
+        self,
+        store: Store,
+        line: Line,
+        run: Run,
+        intake: Intake,
+        *,
+        progress: Progress,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+    ) -> None:
+        self._store = store
+        self._line = line
+        self._run = run
+        self._intake = intake
+        self._progress = progress
+        self._new_id = new_id
+        self._number = store.runs.next_number(run)
+        self._page: list[PlannedStep] = []
+        self._followed: set[tuple[Side, str]] = set()
+        self.counts: dict[str, int] = {}
+
+    def plan(self, work: Work) -> dict[str, int]:
+        """All steps, into the store; how many of each kind."""
+        for ids in chunks(work.touched, PAGE):
+            self._touched(ids, work)
+        pairs = pair(self._store, self._line)
+        self._couple(pairs)
+        for crm_id, erp_id, value, reasons in pairs.review:
+            self._review(crm_id, erp_id, value, reasons)
+        for side in SIDES:
+            self._create(side, pairs)
+        self._flush()
+        return self.counts
+
+    # coupled records that changed
+
+    def _touched(self, ids: Sequence[str], work: Work) -> None:
+        couplings = self._store.couplings.by_id(ids)
+        waiting = self._store.inbox.open_fields(ids)
+        records = {side: self._read(side, couplings.values(), work) for side in SIDES}
+        stuck = {
+            side: self._store.inbox.quarantined(self._line.entity, side, records[side])
+            for side in SIDES
+        }
+        for coupling in couplings.values():
+            sides = work.touched[coupling.id]
+            if all(self._still_stuck(coupling, side, records, stuck) for side in sides):
+                continue
+            self._one(coupling, sides, records, waiting.get(coupling.id, {}))
+
+    def _still_stuck(
+        self,
+        coupling: CouplingRow,
+        side: Side,
+        records: Mapping[Side, Mapping[str, Record | Gone]],
+        stuck: Mapping[Side, Mapping[str, str]],
+    ) -> bool:
+        record = coupling.record(side) or ""
+        found = records[side].get(record)
+        return isinstance(found, Record) and stuck[side].get(record) == found.version
+
+    def _read(
+        self, side: Side, couplings: Iterable[CouplingRow], work: Work
+    ) -> dict[str, Record | Gone]:
+        """The records of one side: fetched where they may have moved, else the base.
+
+        A side that no change was reported of is taken to stand at its base where it checks the
+        expected version on a write: a wrong guess is refused as stale and planned again.
+        """
+        lane = self._line.lanes[side]
+        known: dict[str, Record | Gone] = {}
+        wanted: list[str] = []
+        for coupling in couplings:
+            record = coupling.record(side)
+            base = coupling.base(side)
+            if record is None:
+                continue
+            if (side, record) in work.gone and work.gone[side, record].merged_into:
+                known[record] = work.gone[side, record]
+            elif (
+                side in work.touched[coupling.id]
+                or lane.capabilities.lock == "none"
+                or not isinstance(base, Record)
+            ):
+                wanted.append(record)
+            else:
+                known[record] = base
+        known.update(lane.fetch(wanted))
+        return known
+
+    def _one(
+        self,
+        coupling: CouplingRow,
+        sides: set[Side],
+        records: Mapping[Side, Mapping[str, Record | Gone]],
+        waiting: Mapping[str, Any],
+    ) -> None:
+        views: dict[Side, View] = {}
+        seen: dict[Side, Record | Gone | None] = {}
+        for side in SIDES:
+            record = coupling.record(side)
+            seen[side] = records[side].get(record) if record else None
+            try:
+                views[side] = self._view(side, seen[side], coupling.base(side))
+            except BadValue as error:
+                found = seen[side]
+                if isinstance(found, Record):
+                    self._intake.bad(side, self._line.lanes[side], found, error)
+                return
+        resolved = {name: value[0] for name, value in waiting.items() if value is not None}
+        decision = decide(
+            self._line.rule,
+            views["crm"],
+            views["erp"],
+            open_conflicts=frozenset(waiting),
+            resolved=resolved,
+            dormant=coupling.state == "dormant",
+            target_coupled=self._target_coupled(views),
+        )
+        self._step(coupling, decision, seen, closing=tuple(resolved))
+
+    def _target_coupled(self, views: Mapping[Side, View]) -> bool:
+        for side, view in views.items():
+            if view.presence == "merged" and view.merged_into:
+                known = self._store.couplings.versions(self._line.entity, side, [view.merged_into])
+                return view.merged_into in known
+        return False
+
+    def _view(self, side: Side, now: Record | Gone | None, base: Record | Gone | None) -> View:
+        if now is None:
+            return View(presence="none")
+        if isinstance(now, Gone):
+            presence = "merged" if now.merged_into else ("trashed" if now.trashed else "gone")
+            return View(
+                presence=presence,  # type: ignore[arg-type]
+                id=now.id,
+                base=self._canonical(side, base),
+                merged_into=now.merged_into,
+            )
+        canonical = self._canonical(side, now) or {}
+        same = isinstance(base, Record) and base.fields == now.fields
+        return View(
+            id=now.id,
+            now=canonical,
+            base=canonical if same else self._canonical(side, base),
+            in_scope=self._in_scope(side, now, canonical),
+        )
+
+    def _in_scope(self, side: Side, record: Record, canonical: Mapping[str, Any]) -> bool:
+        lane = self._line.lanes[side]
+        conditions = self._line.rule.scope.get(side, ())
+        return lane.mapper.scope(record) and holds(conditions, canonical)
+
+    def _canonical(self, side: Side, record: Record | Gone | None) -> dict[str, Any] | None:
+        if not isinstance(record, Record):
+            return None
+        return self._line.lanes[side].mapper.get(record, self._intake.links.resolve(side))
+
+    def _step(
+        self,
+        coupling: CouplingRow,
+        decision: Decision,
+        seen: Mapping[Side, Record | Gone | None],
+        *,
+        closing: tuple[str, ...] = (),
+        reasons: tuple[str, ...] = (),
+        kind: str | None = None,
+    ) -> None:
+        merge = decision.merge
+        kind = kind or _KINDS.get(decision.kind, decision.kind)
+        if kind in ("update", "wake") and not merge.crm and not merge.erp and kind == "update":
+            kind = "conflict" if merge.conflicts else "rebase"
+        writes: dict[str, dict[str, Any]] = {
+            side: dict(merge.to(side)) for side in SIDES if merge.to(side)
+        }
+        if kind == "delete" and decision.side:
+            writes = {decision.side: {}}
+        if kind == "follow" and decision.side and decision.to:
+            self._followed.add((decision.side, decision.to))
+        closed = set(merge.closed) | {
+            name for name in closing if name not in {item.field for item in merge.conflicts}
+        }
+        why = " ".join((decision.why, *(f"Matched: {', '.join(reasons)}." for _ in reasons[:1])))
+        self._add(
+            PlannedStep(
+                number=0,
+                entity=self._line.entity,
+                coupling=coupling.id,
+                kind=kind,
+                label=self._label(seen) or coupling.label,
+                crm_id=decision.to if _follows(decision, "crm") else coupling.crm_id,
+                erp_id=decision.to if _follows(decision, "erp") else coupling.erp_id,
+                body=StepBody(
+                    reason=why,
+                    writes=writes,
+                    changes=merge.changes,
+                    conflicts=merge.conflicts,
+                    notices=merge.notices,
+                    closed=tuple(sorted(closed)),
+                    crm=seen["crm"],
+                    erp=seen["erp"],
+                ),
+            )
+        )
+
+    def _label(self, seen: Mapping[Side, Record | Gone | None]) -> str:
+        for side in ("erp", "crm"):
+            record = seen[side]  # type: ignore[index]
+            if isinstance(record, Record):
+                return self._line.lanes[side].mapper.label(record)  # type: ignore[index]
+        return ""
+
+    # records without a coupling
+
+    def _couple(self, pairs: Pairs) -> None:
+        for part in chunks(pairs.couple, PAGE):
+            erp_ids = [pairs.couple[crm_id][0] for crm_id in part]
+            rows: dict[Side, dict[str, ReplicaRow]] = {
+                "crm": self._store.replica.get(self._line.entity, "crm", part),
+                "erp": self._store.replica.get(self._line.entity, "erp", erp_ids),
+            }
+            contents = {side: self._contents(side, rows[side]) for side in SIDES}
+            for crm_id in part:
+                erp_id, reasons = pairs.couple[crm_id]
+                self._new_pair(
+                    {"crm": contents["crm"].get(crm_id), "erp": contents["erp"].get(erp_id)},
+                    reasons,
+                )
+
+    def _contents(self, side: Side, rows: Mapping[str, ReplicaRow]) -> dict[str, Record | Gone]:
+        """The replicas' contents; fetched where a replica has none."""
+        found = {r: row.content for r, row in rows.items() if row.content is not None}
+        missing = [record for record in rows if record not in found]
+        return {**found, **(self._line.lanes[side].fetch(missing) if missing else {})}
+
+    def _new_pair(
+        self, seen: Mapping[Side, Record | Gone | None], reasons: tuple[str, ...]
+    ) -> None:
+        if not all(isinstance(record, Record) for record in seen.values()):
+            return
+        try:
+            views = {side: self._view(side, seen[side], None) for side in SIDES}
+        except BadValue:
+            return
+        decision = decide(self._line.rule, views["crm"], views["erp"])
+        coupling = CouplingRow(
+            id=self._new_id(),
+            entity=self._line.entity,
+            crm_id=views["crm"].id,
+            erp_id=views["erp"].id,
+        )
+        if decision.kind == "sleep":
+            return
+        self._step(coupling, decision, seen, reasons=reasons, kind="couple")
+
+    def _review(self, crm_id: str, erp_id: str, value: float, reasons: tuple[str, ...]) -> None:
+        entity = self._line.entity
+        label = " / ".join(
+            row.label
+            for side, record in (("crm", crm_id), ("erp", erp_id))
+            for row in self._store.replica.get(entity, side, [record]).values()  # type: ignore[arg-type]
+        )
+        self._add(
+            PlannedStep(
+                number=0,
+                entity=entity,
+                coupling="",
+                kind="review",
+                label=label,
+                crm_id=crm_id,
+                erp_id=erp_id,
+                body=StepBody(reason=f"{value:.2f}: {'; '.join(reasons)}"),
+            )
+        )
+
+    def _create(self, side: Side, pairs: Pairs) -> None:
+        """Fresh records of `side` that match nothing: made on the other side if the rule allows."""
+        taken = set(pairs.couple) if side == "crm" else {e for e, _ in pairs.couple.values()}
+        reviewed = self._store.inbox
+        for page in self._store.replica.fresh(self._line.entity, side, PAGE):
+            asked = reviewed.under_review(self._line.entity, side, [row.record for row in page])
+            for row in page:
+                free = row.record not in taken and row.record not in pairs.blocked[side]
+                if (
+                    free
+                    and row.record not in asked
+                    and (side, row.record) not in self._followed
+                    and isinstance(row.content, Record)
+                ):
+                    self._create_one(side, row.content)
+
+    def _create_one(self, side: Side, content: Record) -> None:
+        lane = self._line.lanes[side]
+        view = self._view(side, content, None)
+        waits = self._unresolved(view.now or {}, side, lane)
+        if waits:
+            self._store.inbox.wait(
+                self._line.entity,
+                side,
+                content.id,
+                reason=f"waits for {waits.split(':')[0]}",
+                waits_for=waits,
+            )
+            return
+        views: dict[Side, View] = {side: view, other(side): View(presence="none")}
+        decision = decide(self._line.rule, views["crm"], views["erp"])
+        if decision.kind != "create":
+            return
+        coupling = CouplingRow(
+            id=self._new_id(),
+            entity=self._line.entity,
+            crm_id=content.id if side == "crm" else None,
+            erp_id=content.id if side == "erp" else None,
+        )
+        seen: dict[Side, Record | Gone | None] = {side: content, other(side): None}
+        self._step(coupling, decision, seen)
+
+    def _unresolved(self, canonical: Mapping[str, Any], side: Side, lane: Lane) -> str:
+        """The parent (`entity:side:id`) that is not coupled yet, if there is one."""
+        for name in lane.mapper.references:
+            value = canonical.get(name)
+            if isinstance(value, Ref) and value.coupling is None and value.native is not None:
+                return f"{value.entity}:{side}:{value.native}"
+        return ""
+
+    # the page of steps
+
+    def _add(self, step: PlannedStep) -> None:
+        step.number = self._number
+        self._number += 1
+        self._page.append(step)
+        self.counts[step.kind] = self.counts.get(step.kind, 0) + 1
+        for side in step.body.writes:
+            key = f"{step.kind}:{side}"
+            self.counts[key] = self.counts.get(key, 0) + 1
+        if len(self._page) >= PAGE:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._page:
+            self._store.runs.add_steps(self._run, self._page)
+            self._progress(f"planning {self._line.entity}", len(self._page))
+            self._page = []
+
+
+def _follows(decision: Decision, side: Side) -> bool:
+    return decision.kind == "follow" and decision.side == side
+
+
+def steps_of(store: Store, run: Run | int, *, kinds: Iterable[str] = ()) -> Iterator[PlannedStep]:
+    """All steps of a run, one after the other, read in pages."""
+    for page in store.runs.steps(run, kinds=kinds):
+        yield from page

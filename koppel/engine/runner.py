@@ -1,0 +1,364 @@
+"""The engine: plan, apply, sync, undo. One writer at a time; safe to kill at any instant."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import transaction
+
+from koppel.connectors import registry
+from koppel.connectors.base import Connector, Gone, Health, Record
+from koppel.engine.executor import Boundary, Executor, no_boundary, recover_open
+from koppel.engine.intake import Intake, Progress, Work
+from koppel.engine.lines import Connect, Line, Lines
+from koppel.engine.planner import Planner, steps_of
+from koppel.engine.undoing import plan_undo
+from koppel.errors import KoppelError, NeedsUser, TryLater
+from koppel.store import Store
+from koppel.store.models import Run
+from koppel.sync.guards import PlanCounts, check_guards
+from koppel.sync.rule import SIDES, Side
+
+PASSES = 3
+"""Stale writes, followed merges and children whose parent arrived are taken up in the same run."""
+
+Selection = Mapping[str, Mapping[Side, Sequence[str]]]
+"""Entity -> side -> native ids: synchronise just these."""
+
+
+def _quiet(text: str, many: int) -> None:
+    """No progress wanted."""
+
+
+class Engine:
+    """Everything that runs. `connect`, `boundary` and `new_id` are seams for tests."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        connect: Connect = registry.connect,
+        progress: Progress = _quiet,
+        boundary: Boundary = no_boundary,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+    ) -> None:
+        self.store = store
+        self.lines = Lines(store, connect)
+        self.progress = progress
+        self._boundary = boundary
+        self._new_id = new_id
+
+    # questions
+
+    def check(self, names: Sequence[str] = ()) -> dict[str, Health]:
+        """Ask each connection how it is. A paused one that answers well is used again."""
+        found: dict[str, Health] = {}
+        for row in self.store.connections.all():
+            if names and row.name not in names:
+                continue
+            try:
+                health = self._connector(row.name).check()
+            except (NeedsUser, TryLater) as error:
+                health = Health(ok=False, system=row.type, version="", messages=(str(error),))
+            if health.ok:
+                self.store.connections.pause(row.name, "")
+                self.store.connections.seen(row.name)
+            found[row.name] = health
+        return found
+
+    def _connector(self, name: str) -> Connector:
+        return self.lines.connector(name)
+
+    # plan, apply, sync
+
+    def plan(
+        self,
+        entities: Sequence[str] | None = None,
+        *,
+        selection: Selection | None = None,
+        sweep: bool = True,
+        user: str = "",
+        trigger: str = "plan",
+    ) -> Run:
+        """Make a plan and change nothing in either system; the run is `ready` or `held`."""
+        with self._writing():
+            run = self.store.runs.start(
+                "plan", trigger=trigger, user=user, selection=_plain(selection)
+            )
+            with self._closing(run):
+                lines = self._begin(run, entities or (list(selection) if selection else None))
+                self._plan(run, lines, selection, sweep)
+            return run
+
+    def apply(self, run: Run, *, user: str = "", approve: bool = False) -> Run:
+        """Carry a plan out, exactly as it is; refuses where the world has moved on since.
+
+        A held plan needs `approve`. Raises `NeedsUser` where the run cannot be applied.
+        """
+        if run.state == "held" and not approve:
+            raise NeedsUser(
+                f"run {run.id} is held: {' '.join(run.reasons)}",
+                remedy=f"Look at it with: koppel plan {run.id}. Then: koppel apply {run.id} "
+                "--approve",
+            )
+        if run.state not in ("ready", "held"):
+            raise NeedsUser(
+                f"run {run.id} cannot be applied: it is {run.state}",
+                remedy="Make a new plan with: koppel plan",
+            )
+        with self._writing(), self._closing(run):
+            lines = self._begin(run, None)
+            self._unmoved(run, lines)
+            if approve:
+                self.lines.accept()
+                self.store.inbox.log(user or "command line", "approve", f"run {run.id}")
+            lines = [line for line in lines if run.kind == "undo" or line.entity in run.counts]
+            self._apply(run, lines, self._cursors(run))
+            if run.kind != "undo":
+                self._passes(run, lines)
+            self._done(run)
+        return run
+
+    def sync(
+        self,
+        entities: Sequence[str] | None = None,
+        *,
+        selection: Selection | None = None,
+        sweep: bool = True,
+        user: str = "",
+        trigger: str = "manual",
+    ) -> Run:
+        """Plan and apply in one go; a plan that a guard holds is left for a person."""
+        with self._writing():
+            run = self.store.runs.start(
+                "sync", trigger=trigger, user=user, selection=_plain(selection)
+            )
+            with self._closing(run):
+                lines = self._begin(run, entities or (list(selection) if selection else None))
+                self._plan(run, lines, selection, sweep)
+                if run.state == "ready":
+                    self._apply(run, lines, self._cursors(run))
+                    self._passes(run, lines)
+                    self._done(run)
+            return run
+
+    def undo(self, number: int, *, user: str = "") -> Run:
+        """The inverse plan of a run, ready to be looked at and applied."""
+        undone = self.store.runs.get(number)
+        if undone.state not in ("done", "waiting", "interrupted"):
+            raise NeedsUser(f"run {number} wrote nothing that could be undone: {undone.state}")
+        with self._writing():
+            run = self.store.runs.start("undo", trigger="manual", user=user, undoes=number)
+            with self._closing(run):
+                lines = self._begin(run, None)
+                plan_undo(self.store, {line.entity: line for line in lines}, undone, run)
+                self.store.runs.update(run, state="ready", counts=self.store.runs.count_steps(run))
+                self.store.runs.supersede(run.id)
+            return run
+
+    # the parts
+
+    def _begin(self, run: Run, entities: Sequence[str] | None) -> list[Line]:
+        """Recover what a crash left open, before anything new is planned."""
+        self.store.runs.abandon_unfinished(keep=run.id)
+        every = self.lines.all()
+        recover_open(self.store, {line.entity: line for line in every})
+        self._boundary("recovered")
+        return [line for line in every if not entities or line.entity in entities]
+
+    def _plan(
+        self, run: Run, lines: Sequence[Line], selection: Selection | None, sweep: bool
+    ) -> None:
+        reasons: list[str] = []
+        counts: dict[str, Any] = {}
+        cursors: list[list[str]] = []
+        drift = self.lines.drift(lines)
+        for line in lines:
+            intake = self._take_in(run, line, selection, sweep)
+            work = intake.work
+            made = self._steps(run, line, intake)
+            counts[line.entity] = {**made, "read": work.read, "echoes": work.echoes}
+            cursors += [[line.entity, side, value] for side, value in work.cursors.items()]
+            reasons += check_guards(line.rule.guards, self._counts(line, made, work))
+            self._boundary(f"planned {line.entity}")
+        reasons += drift
+        self.store.runs.update(
+            run,
+            counts=counts,
+            cursors=cursors,
+            reasons=reasons,
+            state="held" if reasons else "ready",
+        )
+        self.store.runs.supersede(run.id)
+
+    def _take_in(self, run: Run, line: Line, selection: Selection | None, sweep: bool) -> Intake:
+        intake = Intake(self.store, line, run, self.progress)
+        if selection is not None:
+            chosen = selection.get(line.entity, {})
+            intake.only({side: list(records) for side, records in chosen.items()})
+        else:
+            sides = [
+                side
+                for side, lane in line.lanes.items()
+                if "scan" in (lane.capabilities.deletes, lane.capabilities.changes)
+                and self.store.couplings.cursor(line.entity, side) is not None
+            ]
+            intake.changes()
+            if sweep:
+                intake.sweep(sides)
+        return intake
+
+    def _steps(self, run: Run, line: Line, intake: Intake) -> dict[str, int]:
+        planner = Planner(
+            self.store, line, run, intake, progress=self.progress, new_id=self._new_id
+        )
+        return planner.plan(intake.work)
+
+    def _counts(self, line: Line, made: Mapping[str, int], work: Work) -> PlanCounts:
+        creates: dict[Side, int] = {side: made.get(f"create:{side}", 0) for side in SIDES}
+        return PlanCounts(
+            couplings=self.store.couplings.count(line.entity, "active"),
+            creates=creates,
+            unmatched=sum(creates.values()),
+            updates=made.get("update", 0),
+            deletes=made.get("delete", 0) + made.get("uncouple", 0),
+            seen=work.seen,
+        )
+
+    def _apply(
+        self, run: Run, lines: Sequence[Line], cursors: Mapping[tuple[str, Side], str]
+    ) -> None:
+        self.store.runs.update(run, state="applying")
+        executor = Executor(
+            self.store,
+            run,
+            {line.entity: line for line in lines},
+            progress=self.progress,
+            boundary=self._boundary,
+            renew=self._renew,
+        )
+        executor.apply()
+        with transaction.atomic():
+            self.store.couplings.move_cursors(cursors)
+            for line in lines:
+                if run.kind != "undo":
+                    self.store.replica.settle_fresh(line.entity)
+        self._boundary("cursors moved")
+
+    def _passes(self, run: Run, lines: Sequence[Line]) -> None:
+        """Take up what the pass before left: stale writes, followed merges, released children."""
+        before: set[tuple[str, str, str]] = set()
+        for _ in range(PASSES):
+            left = {
+                (line.entity, side, record)
+                for line in lines
+                for side in SIDES
+                for record in self.store.inbox.pending(line.entity, side)
+            }
+            if not left or left == before:
+                return
+            before = left
+            for line in lines:
+                chosen: dict[Side, list[str]] = {
+                    side: [r for e, s, r in sorted(left) if (e, s) == (line.entity, side)]
+                    for side in SIDES
+                }
+                intake = Intake(self.store, line, run, self.progress)
+                intake.only(chosen)
+                self._steps(run, line, intake)
+                self._apply(run, [line], {})
+
+    def _cursors(self, run: Run) -> dict[tuple[str, Side], str]:
+        return {
+            (entity, "crm" if side == "crm" else "erp"): value
+            for entity, side, value in run.cursors
+        }
+
+    def _done(self, run: Run) -> None:
+        counts = dict(run.counts)
+        counts["steps"] = self.store.runs.count_steps(run)
+        counts["writes"] = self.store.journal.count(run.id)
+        self.store.runs.end(run, "done", counts=counts)
+        self.store.runs.supersede(run.id)
+        for line in self.lines.all():
+            for lane in line.lanes.values():
+                self.store.connections.seen(lane.name)
+
+    def _unmoved(self, run: Run, lines: Sequence[Line]) -> None:
+        """Does every record that the plan was made from still have the version it had then?"""
+        by_entity = {line.entity: line for line in lines}
+        moved: list[str] = []
+        for page in self.store.runs.steps(run, state="planned"):
+            for side in SIDES:
+                wanted: dict[str, dict[str, tuple[str, str]]] = {}
+                for step in page:
+                    seen = step.body.seen(side)
+                    if isinstance(seen, Record):
+                        wanted.setdefault(step.entity, {})[seen.id] = (seen.version, step.label)
+                for entity, records in wanted.items():
+                    found = by_entity[entity].lanes[side].fetch(records)
+                    moved += [
+                        label
+                        for record, (version, label) in records.items()
+                        if isinstance(now := found[record], Gone) or now.version != version
+                    ]
+        if moved:
+            self.store.runs.end(run, "superseded")
+            names = ", ".join(dict.fromkeys(moved[:5]))
+            raise NeedsUser(
+                f"run {run.id} is out of date: {len(moved)} records have changed since it was "
+                f"made ({names}{', …' if len(moved) > 5 else ''})",
+                remedy="Make a new plan with: koppel plan",
+            )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the lease while at work; `NeedsUser` where another process does."""
+        if not self.store.lease.take("engine"):
+            raise TryLater(
+                f"another Koppel is at work ({self.store.lease.holder('engine')})",
+                after=5,
+                remedy="Wait until it is done; `koppel status` shows what it does",
+            )
+        try:
+            yield
+        finally:
+            self.store.lease.give_back("engine")
+
+    def _renew(self) -> None:
+        self.store.lease.take("engine")
+
+    @contextmanager
+    def _closing(self, run: Run) -> Iterator[None]:
+        """Close the run with the consequence of whatever goes wrong."""
+        try:
+            yield
+        except TryLater as error:
+            self.store.runs.end(run, "waiting", reasons=[str(error)])
+            for name in {row.name for row in self.store.connections.all()}:
+                if error.place.startswith(name):
+                    self.store.connections.away(name)
+            raise
+        except KoppelError as error:
+            if run.state not in ("superseded",):
+                self.store.runs.end(run, "failed", reasons=[str(error)])
+            raise
+
+    def close(self) -> None:
+        """Close all connectors."""
+        self.lines.close()
+
+
+def _plain(selection: Selection | None) -> dict[str, Any] | None:
+    if selection is None:
+        return None
+    return {
+        entity: {side: list(records) for side, records in sides.items()}
+        for entity, sides in selection.items()
+    }
+
+
+__all__ = ["Engine", "Selection", "steps_of"]

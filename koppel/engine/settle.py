@@ -1,0 +1,261 @@
+"""Stop eight: what a page of steps came to, written down in one go.
+
+Always called inside one transaction. A step settles if all its writes were written and read back;
+otherwise its bases stay, and the record waits for the next pass or goes to quarantine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from koppel.connectors.base import Gone, Outcome, Record, Refused, Unknown, Write, Written
+from koppel.engine.lines import Line
+from koppel.mapping.faults import BadValue, Unresolved
+from koppel.store import Store
+from koppel.store.models import Run
+from koppel.store.values import CouplingRow, PlannedStep
+from koppel.sync.rule import SIDES, Side, other
+
+Writes = Mapping[Side, Sequence[tuple[PlannedStep, Write]]]
+
+_REMEDY = {
+    "invalid": "Correct the value in the system that it comes from",
+    "duplicate": "Two records claim the same value; correct one of them",
+    "forbidden": "Give Koppel's user the right, or take the field out of the rule",
+    "in_use": "The record is in use there; deal with it in that system",
+    "locked": "Unlock the record there, or wait until it is free",
+    "missing": "The record is not there any more; break the coupling or restore it",
+}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a step could not be written. `waits_for`: a parent that has to come first."""
+
+    reason: str
+    remedy: str = ""
+    transient: bool = False
+    waits_for: tuple[str, str] | None = None
+
+    @classmethod
+    def of(cls, error: BadValue | Unresolved) -> Failure:
+        """From what the mapping said."""
+        if isinstance(error, Unresolved):
+            return cls(
+                reason=f"waits for its {error.entity}",
+                transient=True,
+                waits_for=(error.entity, error.coupling or ""),
+            )
+        return cls(reason=str(error), remedy="Correct the value in the system that it comes from")
+
+
+class Settler:
+    """Settles steps of one entity."""
+
+    def __init__(self, store: Store, run: Run, line: Line) -> None:
+        self._store = store
+        self._run = run
+        self._line = line
+
+    def settle(
+        self,
+        steps: Sequence[PlannedStep],
+        writes: Writes,
+        outcomes: Mapping[str, Outcome],
+        failures: Mapping[int, Failure],
+    ) -> None:
+        """All of it: journal, couplings, inbox, replicas, step states."""
+        self._journal(writes, outcomes)
+        sent: dict[int, dict[Side, Outcome | None]] = {}
+        for side in SIDES:
+            for step, write in writes[side]:
+                sent.setdefault(step.number, {})[side] = outcomes.get(write.key)
+        known = self._store.couplings.by_id(step.coupling for step in steps if step.coupling)
+        keep: list[CouplingRow] = []
+        done: list[int] = []
+        for step in steps:
+            failure = failures.get(step.number) or _failure(sent.get(step.number, {}))
+            if failure is not None:
+                self._failed(step, failure, sent.get(step.number, {}))
+                continue
+            done.append(step.number)
+            row = self._row(step, known.get(step.coupling), sent.get(step.number, {}))
+            if row is not None:
+                keep.append(row)
+            self._inbox(step)
+        self._store.couplings.save(keep)
+        self._store.runs.mark_steps(self._run, done, "done")
+        self._tidy(keep)
+
+    def _journal(self, writes: Writes, outcomes: Mapping[str, Outcome]) -> None:
+        rows: list[tuple[str, str, Record | Gone | None, str]] = []
+        for side in SIDES:
+            for _, write in writes[side]:
+                match outcomes.get(write.key):
+                    case Written(after=after):
+                        rows.append((write.key, "done", after, ""))
+                    case Refused(message=message):
+                        rows.append((write.key, "refused", None, message))
+                    case Unknown(message=message):
+                        rows.append((write.key, "unknown", None, message))
+                    case None:
+                        rows.append((write.key, "void", None, "it did not happen"))
+        if rows:
+            self._store.journal.settle(rows)
+
+    def _row(
+        self, step: PlannedStep, known: CouplingRow | None, sent: Mapping[Side, Outcome | None]
+    ) -> CouplingRow | None:
+        """The coupling as it stands after the step; None for steps that have none."""
+        if step.kind == "review" or not step.coupling:
+            return None
+        if step.kind == "undo" and known is None:
+            return None
+        row = known or CouplingRow(
+            id=step.coupling,
+            entity=step.entity,
+            crm_id=step.crm_id,
+            erp_id=step.erp_id,
+            made_by=step.body.reason[:200],
+        )
+        if step.kind == "undo" and "delete" in {w.op for w in step.body.native.values()}:
+            row.state = "undone"
+        if step.kind in ("uncouple", "delete"):
+            row.state = "parted"
+            for side in SIDES:
+                if isinstance(step.body.seen(side), Gone):
+                    _clear(row, side)
+            return row
+        if step.kind == "follow":
+            for side in SIDES:
+                if step.record(side) != row.record(side):
+                    self._follow(row, side, step.record(side) or "")
+            return row
+        if step.kind == "conflict" and not all(
+            isinstance(step.body.seen(side), Record) for side in SIDES
+        ):
+            return row
+        row.label = step.label or row.label
+        if step.kind != "undo":
+            row.state = "dormant" if step.kind == "sleep" else "active"
+        for side in SIDES:
+            outcome = sent.get(side)
+            after = outcome.after if isinstance(outcome, Written) else step.body.seen(side)
+            if isinstance(outcome, Written) or (after is not None and step.kind != "undo"):
+                assert after is not None
+                row.put(side, after)
+        return row
+
+    def _follow(self, row: CouplingRow, side: Side, record: str) -> None:
+        """Couple to the record that the old one was merged into; the next pass merges fields."""
+        self._store.replica.remove(row.entity, side, [row.record(side) or ""])
+        if side == "crm":
+            row.crm_id, row.crm_version, row.crm_base = record, "", None
+        else:
+            row.erp_id, row.erp_version, row.erp_base = record, "", None
+        self._store.inbox.wait(row.entity, side, record, reason="follows a merge")
+
+    def _inbox(self, step: PlannedStep) -> None:
+        inbox = self._store.inbox
+        if step.kind == "review":
+            score, _, reasons = step.body.reason.partition(": ")
+            inbox.propose(
+                step.entity,
+                step.crm_id or "",
+                step.erp_id or "",
+                score=float(score),
+                reasons=reasons.split("; "),
+            )
+            return
+        if step.body.conflicts:
+            inbox.open_conflicts(
+                self._run, step.coupling, step.entity, step.label, step.body.conflicts
+            )
+        if step.body.closed:
+            inbox.close_conflicts(step.coupling, step.body.closed)
+        if step.body.notices:
+            inbox.add_notices(self._run, step.coupling, step.entity, step.label, step.body.notices)
+
+    def _tidy(self, rows: Sequence[CouplingRow]) -> None:
+        """Replicas of coupled records, what waited for them, and moot proposals."""
+        entity = self._line.entity
+        for side in SIDES:
+            records = [r for row in rows if (r := row.record(side))]
+            following = {r.record(side) for r in rows if r.base(side) is None}
+            settled = [r for r in records if r not in following]
+            self._store.replica.settle(entity, side, records, coupled=True)
+            self._store.inbox.done_waiting(entity, side, settled)
+            self._store.inbox.healed(entity, side, settled)
+            self._store.inbox.arrived(f"{entity}:{side}:{record}" for record in records)
+        crm_ids = [row.crm_id for row in rows if row.crm_id and row.erp_id]
+        erp_ids = [row.erp_id for row in rows if row.crm_id and row.erp_id]
+        if crm_ids:
+            self._store.inbox.close_reviews(entity, crm_ids, erp_ids)
+
+    def _failed(
+        self, step: PlannedStep, failure: Failure, sent: Mapping[Side, Outcome | None]
+    ) -> None:
+        """Count it against the record that the value comes from, and see to another try."""
+        side = _blamed(step, sent)
+        record = step.record(side) or step.record(other(side)) or ""
+        side = side if step.record(side) else other(side)
+        seen = step.body.seen(side)
+        state = "waiting" if failure.transient else "refused"
+        self._store.runs.mark_steps(self._run, [step.number], state, failure.reason)
+        inbox = self._store.inbox
+        if failure.waits_for is not None:
+            inbox.wait(step.entity, side, record, reason=failure.reason)
+            return
+        if failure.transient:
+            inbox.wait(step.entity, side, record, reason=failure.reason)
+            return
+        quarantined = inbox.failed(
+            step.entity,
+            side,
+            record,
+            label=step.label,
+            reason=failure.reason,
+            remedy=failure.remedy,
+            coupling=step.coupling,
+            version=seen.version if isinstance(seen, Record) else "",
+        )
+        if quarantined:
+            inbox.done_waiting(step.entity, side, [record])
+        else:
+            inbox.wait(step.entity, side, record, reason=failure.reason)
+
+
+def _failure(sent: Mapping[Side, Outcome | None]) -> Failure | None:
+    """The first trouble among a step's outcomes."""
+    for side, outcome in sent.items():
+        where = "the CRM" if side == "crm" else "the ERP"
+        if outcome is None:
+            return Failure(reason=f"{where} did not get it", transient=True)
+        if isinstance(outcome, Unknown):
+            return Failure(reason=f"{where}: {outcome.message}", transient=True)
+        if isinstance(outcome, Refused):
+            if outcome.reason in ("stale", "locked"):
+                return Failure(reason=f"{where}: {outcome.message}", transient=True)
+            named = f" ({', '.join(outcome.fields)})" if outcome.fields else ""
+            return Failure(
+                reason=f"{where} refused it{named}: {outcome.message}",
+                remedy=_REMEDY.get(outcome.reason, ""),
+            )
+    return None
+
+
+def _blamed(step: PlannedStep, sent: Mapping[Side, Outcome | None]) -> Side:
+    """The side that the refused value comes from."""
+    for side, outcome in sent.items():
+        if not isinstance(outcome, Written):
+            return other(side)
+    writing = next((side for side in SIDES if side in step.body.writes), "erp")
+    return other("crm" if writing == "crm" else "erp")
+
+
+def _clear(row: CouplingRow, side: Side) -> None:
+    if side == "crm":
+        row.crm_id, row.crm_version, row.crm_base = None, "", None
+    else:
+        row.erp_id, row.erp_version, row.erp_base = None, "", None

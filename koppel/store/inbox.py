@@ -1,0 +1,300 @@
+"""What needs a person, or another try: conflicts, notices, quarantine, review, pending, events."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.db.models import Q
+
+from koppel.errors import NeedsUser
+from koppel.store.codec import decode, encode
+from koppel.store.couplings import chunks
+from koppel.store.models import Conflict, Event, Notice, Pending, Quarantine, Review, Run
+from koppel.store.opening import Clock
+from koppel.sync.rule import Side
+from koppel.sync.state import FieldConflict, FieldNotice
+
+LIMIT = 2
+"""Failures with the same non-transient error after which a record is quarantined."""
+
+
+class InboxStore:
+    """Reads and writes everything that waits."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    # conflicts
+
+    def open_fields(self, couplings: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Coupling -> field -> resolution (a list with the value) or None, of open conflicts."""
+        found: dict[str, dict[str, Any]] = {}
+        for part in chunks(couplings):
+            rows = Conflict.objects.filter(coupling__in=part, state__in=["open", "resolved"])
+            for row in rows:
+                resolution = decode(row.resolution) if row.state == "resolved" else None
+                found.setdefault(row.coupling, {})[row.field] = resolution
+        return found
+
+    def open_conflicts(
+        self, run: Run, coupling: str, entity: str, label: str, items: Sequence[FieldConflict]
+    ) -> None:
+        """Open conflicts, or bring the values of open ones up to date."""
+        for item in items:
+            values = encode([item.crm_base, item.erp_base, item.crm, item.erp])
+            rows = Conflict.objects.filter(coupling=coupling, field=item.field, state="open")
+            if not rows.update(values=values, why=item.why):
+                Conflict.objects.create(
+                    coupling=coupling,
+                    entity=entity,
+                    field=item.field,
+                    label=label,
+                    values=values,
+                    why=item.why,
+                    run=run,
+                    opened_at=self._clock(),
+                )
+
+    def close_conflicts(self, coupling: str, fields: Iterable[str]) -> None:
+        """Both sides agree: the conflict is over."""
+        Conflict.objects.filter(
+            coupling=coupling, field__in=list(fields), state__in=["open", "resolved"]
+        ).update(state="closed", closed_at=self._clock())
+
+    def conflicts(self, *, state: str = "open", limit: int = 500) -> list[Conflict]:
+        """Conflicts of a state, oldest first."""
+        return list(Conflict.objects.filter(state=state).order_by("id")[:limit])
+
+    def conflict(self, number: int) -> Conflict:
+        """One conflict; `NeedsUser` where there is none."""
+        row = Conflict.objects.filter(id=number).first()
+        if row is None:
+            raise NeedsUser(f"there is no conflict {number}", remedy="List: koppel conflicts")
+        return row
+
+    def resolve(self, number: int, value: Any, *, by: str) -> Conflict:
+        """A person's value for a conflict; the next sync writes it to the side that differs."""
+        row = self.conflict(number)
+        if row.state not in ("open", "resolved"):
+            raise NeedsUser(f"conflict {number} is already {row.state}")
+        row.state, row.resolution, row.by = "resolved", encode([value]), by
+        row.save(update_fields=["state", "resolution", "by"])
+        return row
+
+    def resolved_couplings(self, entity: str) -> list[str]:
+        """Couplings with a resolution that was not carried out yet."""
+        rows = Conflict.objects.filter(entity=entity, state="resolved")
+        return list(rows.values_list("coupling", flat=True).distinct())
+
+    # notices
+
+    def add_notices(
+        self, run: Run, coupling: str, entity: str, label: str, items: Sequence[FieldNotice]
+    ) -> None:
+        """Values that were put back."""
+        Notice.objects.bulk_create(
+            Notice(
+                coupling=coupling,
+                entity=entity,
+                field=item.field,
+                side=item.side,
+                label=label,
+                values=encode([item.lost, item.kept]),
+                why=item.why,
+                run=run,
+                at=self._clock(),
+            )
+            for item in items
+        )
+
+    def notices(self, limit: int = 200) -> list[Notice]:
+        """The newest notices."""
+        return list(Notice.objects.order_by("-id")[:limit])
+
+    # quarantine
+
+    def failed(
+        self,
+        entity: str,
+        side: Side,
+        record: str,
+        *,
+        label: str,
+        reason: str,
+        remedy: str = "",
+        coupling: str = "",
+        version: str = "",
+    ) -> bool:
+        """Count a non-transient failure; True when the record is in quarantine now."""
+        fingerprint = hashlib.sha256(reason.encode()).hexdigest()
+        row = Quarantine.objects.filter(entity=entity, side=side, record=record).first()
+        if row is None:
+            row = Quarantine(entity=entity, side=side, record=record, failures=0)
+        same = row.fingerprint == fingerprint
+        row.failures = row.failures + 1 if same else 1
+        row.state = "open" if row.failures >= LIMIT else "watched"
+        row.label, row.reason, row.remedy = label, reason, remedy
+        row.fingerprint, row.coupling, row.at = fingerprint, coupling, self._clock()
+        row.version = version
+        row.save()
+        return row.state == "open"
+
+    def quarantined(self, entity: str, side: Side, records: Iterable[str]) -> dict[str, str]:
+        """Those of these records that are in quarantine, with the version that failed."""
+        found: dict[str, str] = {}
+        for part in chunks(records):
+            rows = Quarantine.objects.filter(
+                entity=entity, side=side, record__in=part, state="open"
+            )
+            found.update(rows.values_list("record", "version"))
+        return found
+
+    def healed(self, entity: str, side: Side, records: Iterable[str]) -> None:
+        """These went through: forget their failures."""
+        for part in chunks(records):
+            Quarantine.objects.filter(entity=entity, side=side, record__in=part).delete()
+
+    def quarantine(self) -> list[Quarantine]:
+        """All that is in quarantine, oldest first."""
+        return list(Quarantine.objects.filter(state="open").order_by("id"))
+
+    def release(self, number: int) -> Quarantine:
+        """A person says: try again."""
+        row = Quarantine.objects.filter(id=number).first()
+        if row is None:
+            raise NeedsUser(f"there is no quarantine entry {number}", remedy="koppel quarantine")
+        self.wait(row.entity, _side(row.side), row.record, reason="released by a person")
+        row.delete()
+        return row
+
+    # pending
+
+    def wait(
+        self, entity: str, side: Side, record: str, *, reason: str, waits_for: str = ""
+    ) -> None:
+        """Look at a record again; with `waits_for` only once that record is coupled."""
+        row, made = Pending.objects.get_or_create(
+            entity=entity,
+            side=side,
+            record=record,
+            defaults={"reason": reason, "waits_for": waits_for, "at": self._clock()},
+        )
+        if not made:
+            row.reason, row.waits_for, row.attempts = reason, waits_for, row.attempts + 1
+            row.save()
+
+    def pending(self, entity: str, side: Side) -> list[str]:
+        """Records to look at again, those that wait for a parent excepted."""
+        rows = Pending.objects.filter(entity=entity, side=side, waits_for="")
+        return list(rows.order_by("id").values_list("record", flat=True))
+
+    def all_pending(self) -> list[Pending]:
+        """Everything that waits, with what for."""
+        return list(Pending.objects.order_by("id"))
+
+    def arrived(self, parents: Iterable[str]) -> int:
+        """Parents (`entity:side:record`) are coupled now: release the children that wait."""
+        released = 0
+        for part in chunks(parents):
+            released += Pending.objects.filter(waits_for__in=part).update(waits_for="")
+        return released
+
+    def done_waiting(self, entity: str, side: Side, records: Iterable[str]) -> None:
+        """These were dealt with."""
+        for part in chunks(records):
+            Pending.objects.filter(entity=entity, side=side, record__in=part).delete()
+
+    # review of matches
+
+    def propose(
+        self, entity: str, crm_id: str, erp_id: str, *, score: float, reasons: Sequence[str]
+    ) -> None:
+        """Put a pair into the review list, unless a person has answered it already."""
+        row, made = Review.objects.get_or_create(
+            entity=entity,
+            crm_id=crm_id,
+            erp_id=erp_id,
+            defaults={"score": score, "reasons": list(reasons), "at": self._clock()},
+        )
+        if not made and row.state == "open":
+            row.score, row.reasons = score, list(reasons)
+            row.save(update_fields=["score", "reasons"])
+
+    def reviews(self, *, state: str = "open", entity: str | None = None) -> list[Review]:
+        """Proposed pairs, best first."""
+        rows = Review.objects.filter(state=state)
+        if entity:
+            rows = rows.filter(entity=entity)
+        return list(rows.order_by("-score", "id"))
+
+    def answer(self, number: int, answer: str, *, by: str) -> Review:
+        """A person says same, different or later."""
+        row = Review.objects.filter(id=number).first()
+        if row is None:
+            raise NeedsUser(f"there is no proposed pair {number}", remedy="koppel couplings review")
+        row.state, row.by, row.at = ("open" if answer == "later" else answer), by, self._clock()
+        row.save()
+        return row
+
+    def part(self, entity: str, crm_id: str, erp_id: str, *, by: str) -> None:
+        """Never propose this pair again: a person broke it."""
+        Review.objects.update_or_create(
+            entity=entity,
+            crm_id=crm_id,
+            erp_id=erp_id,
+            defaults={"state": "different", "by": by, "at": self._clock(), "score": 0.0},
+        )
+
+    def unpart(self, entity: str, crm_id: str, erp_id: str) -> None:
+        """A person couples the pair after all."""
+        Review.objects.filter(entity=entity, crm_id=crm_id, erp_id=erp_id).update(state="same")
+
+    def answers(self, entity: str) -> dict[tuple[str, str], str]:
+        """(CRM id, ERP id) -> same or different, as people answered."""
+        rows = Review.objects.filter(entity=entity, state__in=["same", "different"])
+        return {(row.crm_id, row.erp_id): row.state for row in rows}
+
+    def under_review(self, entity: str, side: Side, records: Iterable[str]) -> set[str]:
+        """Those of these records that an open proposal names."""
+        found: set[str] = set()
+        for part in chunks(records):
+            rows = Review.objects.filter(entity=entity, state="open", **{f"{side}_id__in": part})
+            found.update(rows.values_list(f"{side}_id", flat=True))
+        return found
+
+    def close_reviews(self, entity: str, crm_ids: Iterable[str], erp_ids: Iterable[str]) -> None:
+        """Open proposals about records that are coupled now are moot."""
+        for part in chunks(crm_ids):
+            Review.objects.filter(entity=entity, state="open", crm_id__in=part).delete()
+        for part in chunks(erp_ids):
+            Review.objects.filter(entity=entity, state="open", erp_id__in=part).delete()
+
+    # audit log
+
+    def log(self, user: str, action: str, subject: str = "", **detail: Any) -> None:
+        """Who did what by hand."""
+        Event.objects.create(
+            at=self._clock(), user=user, action=action, subject=subject, detail=detail
+        )
+
+    def events(self, limit: int = 100) -> list[Event]:
+        """The newest entries of the audit log."""
+        return list(Event.objects.order_by("-id")[:limit])
+
+    def totals(self) -> Mapping[str, int]:
+        """How much waits for a person."""
+        return {
+            "conflicts": Conflict.objects.filter(state="open").count(),
+            "resolved": Conflict.objects.filter(state="resolved").count(),
+            "reviews": Review.objects.filter(state="open").count(),
+            "quarantine": Quarantine.objects.filter(state="open").count(),
+            "pending": Pending.objects.filter(waits_for="").count(),
+            "waiting": Pending.objects.filter(~Q(waits_for="")).count(),
+            "held": Run.objects.filter(state="held").count(),
+        }
+
+
+def _side(text: str) -> Side:
+    return "crm" if text == "crm" else "erp"

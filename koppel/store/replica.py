@@ -1,0 +1,241 @@
+"""The replica: what was last read of each record, for matching; and the sweep table for deletes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from django.db import connection, transaction
+
+from koppel.store.codec import decode_record, encode_record
+from koppel.store.couplings import chunks
+from koppel.store.models import BlockKey, Replica
+from koppel.store.opening import Clock
+from koppel.store.values import ReplicaRow
+from koppel.sync.rule import Side
+
+_COMMON = 60
+"""A blocking key shared by more records than this on one side says nothing and is passed over."""
+
+
+class ReplicaStore:
+    """Reads and writes replicas in sets."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def put(self, rows: Sequence[ReplicaRow]) -> None:
+        """Insert or replace, blocking keys included."""
+        now = self._clock()
+        with transaction.atomic():
+            Replica.objects.bulk_create(
+                [
+                    Replica(
+                        entity=row.entity,
+                        side=row.side,
+                        record=row.record,
+                        version=row.version,
+                        label=row.label,
+                        content=encode_record(row.content),
+                        features=row.features,
+                        fresh=row.fresh,
+                        coupled=row.coupled,
+                        read_at=now,
+                    )
+                    for row in rows
+                ],
+                update_conflicts=True,
+                unique_fields=["entity", "side", "record"],
+                update_fields=[
+                    "version", "label", "content", "features", "fresh", "coupled", "read_at",
+                ],
+                batch_size=90,
+            )  # fmt: skip
+            self._drop_keys(rows)
+            BlockKey.objects.bulk_create(
+                [
+                    BlockKey(entity=row.entity, side=row.side, record=row.record, key=key[:160])
+                    for row in rows
+                    for key in row.keys
+                ],
+                batch_size=240,
+            )
+
+    @staticmethod
+    def _drop_keys(rows: Sequence[ReplicaRow]) -> None:
+        groups: dict[tuple[str, Side], list[str]] = {}
+        for row in rows:
+            groups.setdefault((row.entity, row.side), []).append(row.record)
+        for (entity, side), records in groups.items():
+            for part in chunks(records):
+                BlockKey.objects.filter(entity=entity, side=side, record__in=part).delete()
+
+    def versions(
+        self, entity: str, side: Side, records: Iterable[str]
+    ) -> dict[str, tuple[str, bool]]:
+        """Record -> (version, fresh), for those that are known."""
+        found: dict[str, tuple[str, bool]] = {}
+        for part in chunks(records):
+            rows = Replica.objects.filter(entity=entity, side=side, record__in=part)
+            for record, version, fresh in rows.values_list("record", "version", "fresh"):
+                found[record] = (version, fresh)
+        return found
+
+    def get(self, entity: str, side: Side, records: Iterable[str]) -> dict[str, ReplicaRow]:
+        """Replicas of these records."""
+        found: dict[str, ReplicaRow] = {}
+        for part in chunks(records):
+            for row in Replica.objects.filter(entity=entity, side=side, record__in=part):
+                found[row.record] = _value(row)
+        return found
+
+    def settle(self, entity: str, side: Side, records: Iterable[str], *, coupled: bool) -> None:
+        """These records were dealt with: no plan need look at them until they change."""
+        for part in chunks(records):
+            rows = Replica.objects.filter(entity=entity, side=side, record__in=part)
+            if coupled:
+                rows.update(fresh=False, coupled=True, content=None)
+            else:
+                rows.update(fresh=False, coupled=False)
+
+    def settle_fresh(self, entity: str) -> None:
+        """A plan that looked at all fresh records was carried out."""
+        Replica.objects.filter(entity=entity, fresh=True, coupled=False).update(fresh=False)
+
+    def refresh(self, entity: str, side: Side, records: Iterable[str]) -> None:
+        """Let the next plan look at these records again, as uncoupled ones."""
+        for part in chunks(records):
+            Replica.objects.filter(entity=entity, side=side, record__in=part).update(
+                fresh=True, coupled=False
+            )
+
+    def remove(self, entity: str, side: Side, records: Iterable[str]) -> None:
+        """Forget records that are gone."""
+        for part in chunks(records):
+            Replica.objects.filter(entity=entity, side=side, record__in=part).delete()
+            BlockKey.objects.filter(entity=entity, side=side, record__in=part).delete()
+
+    def fresh(self, entity: str, side: Side, page: int = 200) -> Iterator[list[ReplicaRow]]:
+        """Uncoupled records that no plan has dealt with yet, in pages."""
+        last = 0
+        while True:
+            rows = list(
+                Replica.objects.filter(
+                    entity=entity, side=side, fresh=True, coupled=False, id__gt=last
+                ).order_by("id")[:page]
+            )
+            if not rows:
+                return
+            last = rows[-1].id
+            yield [_value(row) for row in rows]
+
+    def count(self, entity: str, side: Side, *, coupled: bool | None = None) -> int:
+        """How many records are known of a side."""
+        rows = Replica.objects.filter(entity=entity, side=side)
+        if coupled is not None:
+            rows = rows.filter(coupled=coupled)
+        return rows.count()
+
+    def frequencies(self, entity: str, prefix: str) -> dict[str, int]:
+        """Blocking key without its prefix -> number of records that have it."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT key, COUNT(*) FROM store_blockkey"
+                " WHERE entity = %s AND key >= %s AND key < %s GROUP BY key",
+                [entity, prefix, prefix + "\U0010ffff"],
+            )
+            return {key[len(prefix) :]: many for key, many in cursor.fetchall()}
+
+    def candidates(self, entity: str) -> Iterator[tuple[str, str]]:
+        """Pairs (CRM record, ERP record) that share a blocking key, at least one of them fresh.
+
+        Sorted by CRM record; keys that are common to many records are passed over.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                WITH rare AS (
+                    SELECT key FROM store_blockkey WHERE entity = %s
+                    GROUP BY key HAVING COUNT(*) <= %s AND COUNT(DISTINCT side) = 2
+                )
+                SELECT DISTINCT a.record, b.record
+                FROM rare
+                JOIN store_blockkey a ON a.entity = %s AND a.key = rare.key AND a.side = 'crm'
+                JOIN store_blockkey b ON b.entity = %s AND b.key = rare.key AND b.side = 'erp'
+                JOIN store_replica ra
+                    ON ra.entity = %s AND ra.side = 'crm' AND ra.record = a.record
+                JOIN store_replica rb
+                    ON rb.entity = %s AND rb.side = 'erp' AND rb.record = b.record
+                WHERE (ra.fresh AND NOT ra.coupled) OR (rb.fresh AND NOT rb.coupled)
+                ORDER BY a.record, b.record
+                """,
+                [entity, _COMMON * 2, entity, entity, entity, entity],
+            )
+            pairs: list[tuple[str, str]] = cursor.fetchall()
+        return iter(pairs)
+
+    # The sweep: the ids of one side as they are now, laid beside what the couplings say.
+
+    def begin_sweep(self) -> None:
+        """An empty sweep table."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "CREATE TEMPORARY TABLE IF NOT EXISTS sweep"
+                " (record varchar(120) PRIMARY KEY, version varchar(200))"
+            )
+            cursor.execute("DELETE FROM sweep")
+
+    def add_sweep(self, items: Sequence[tuple[str, str]]) -> None:
+        """One page of (id, version)."""
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO sweep (record, version) VALUES (%s, %s) ON CONFLICT DO NOTHING", items
+            )
+
+    def swept(self) -> int:
+        """How many records the sweep saw."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT COUNT(*) FROM sweep")
+            return int(cursor.fetchone()[0])
+
+    def sweep_missing(self, entity: str, side: Side) -> list[str]:
+        """Known records that the sweep did not see."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT c.{side}_id FROM store_coupling c"
+                f" LEFT JOIN sweep s ON s.record = c.{side}_id"
+                f" WHERE c.entity = %s AND c.{side}_id IS NOT NULL AND s.record IS NULL"
+                " AND c.state IN ('active', 'dormant')"
+                " UNION SELECT r.record FROM store_replica r"
+                " LEFT JOIN sweep s ON s.record = r.record"
+                " WHERE r.entity = %s AND r.side = %s AND NOT r.coupled AND s.record IS NULL",
+                [entity, entity, side],
+            )
+            return [row[0] for row in cursor.fetchall()]
+
+    def sweep_changed(self, entity: str, side: Side) -> list[str]:
+        """Records that the sweep saw and that are new or have another version."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT s.record FROM sweep s"
+                f" LEFT JOIN store_coupling c ON c.entity = %s AND c.{side}_id = s.record"
+                " LEFT JOIN store_replica r ON c.id IS NULL AND r.entity = %s AND r.side = %s"
+                " AND r.record = s.record"
+                f" WHERE (c.id IS NOT NULL AND c.{side}_version <> s.version)"
+                " OR (c.id IS NULL AND (r.id IS NULL OR r.version <> s.version))",
+                [entity, entity, side],
+            )
+            return [row[0] for row in cursor.fetchall()]
+
+
+def _value(row: Replica) -> ReplicaRow:
+    return ReplicaRow(
+        entity=row.entity,
+        side="crm" if row.side == "crm" else "erp",
+        record=row.record,
+        version=row.version,
+        label=row.label,
+        content=decode_record(row.content),
+        features=bytes(row.features),
+        coupled=row.coupled,
+        fresh=row.fresh,
+    )
