@@ -1,0 +1,42 @@
+"""Koppel as an app of Creme."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_lazy as _
+
+from creme.creme_core.apps import CremeAppConfig
+
+
+class KoppelCremeConfig(CremeAppConfig):
+    default = True
+    name = "koppel_creme"
+    verbose_name = _("Koppel")
+    dependencies = ["creme.persons"]
+    credentials = CremeAppConfig.CRED_NONE
+    default_auto_field = "django.db.models.BigAutoField"
+
+    @property
+    def url_root(self) -> str:
+        return "koppel/"
+
+    def all_apps_ready(self) -> None:
+        super().all_apps_ready()
+        if not self.MIGRATION_MODE:
+            from . import signals
+
+            signals.connect()
+
+    def register_permissions(self, special_perm_registry) -> None:
+        from . import rights
+
+        special_perm_registry.register(rights.synchronise_now)
+
+    def register_bricks(self, brick_registry) -> None:
+        from . import bricks
+
+        brick_registry.register(bricks.KoppelBrick)
+
+    def register_setting_keys(self, setting_key_registry) -> None:
+        from . import setting_keys
+
+        setting_key_registry.register(setting_keys.placed)

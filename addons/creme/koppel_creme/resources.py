@@ -1,0 +1,129 @@
+"""The kinds of record that Koppel may read and write here, each put together from parts.
+
+A further kind (quotes, orders, products) is one more entry in `_make`, with parts of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from django.contrib.contenttypes.models import ContentType
+
+from creme.creme_core.auth.entity_credentials import EntityCredentials
+from creme.creme_core.models import CremeEntity
+from creme.persons import get_contact_model, get_organisation_model
+
+from .errors import BadCall, Invalid
+from .parts import Part
+from .parts.addresses import Addresses
+from .parts.columns import Columns
+from .parts.custom import CustomFields
+from .parts.relations import Employer, Roles
+from .session import Session
+
+
+class Resource:
+    """One kind of record. `name` stays the same where an installation swaps the model."""
+
+    def __init__(self, name: str, model: type[CremeEntity], parts: Iterable[Part]) -> None:
+        self.name = name
+        self.model = model
+        self.parts = tuple(parts)
+
+    @property
+    def content_type(self) -> ContentType:
+        """Creme's own name for the model, as its history uses it."""
+        return ContentType.objects.get_for_model(self.model)
+
+    def living(self, session: Session):
+        """All records that are not in the trash and that the user may see."""
+        return EntityCredentials.filter(
+            session.user, self.model.objects.filter(is_deleted=False), EntityCredentials.VIEW
+        )
+
+    def describe(self, session: Session) -> dict[str, Any]:
+        """Name, label and fields, for people and for programs."""
+        return {
+            "name": self.name,
+            "label": str(self.model._meta.verbose_name),
+            "fields": [field for part in self.parts for field in part.describe(session)],
+        }
+
+    def read(self, session: Session, ids: Collection[int]) -> dict[int, dict[str, Any]]:
+        """The records with these ids, in the trash or not, as wire records with their versions."""
+        ids = list(ids)
+        fields: dict[int, dict[str, Any]] = {}
+        for index, part in enumerate(self.parts):
+            for pk, found in part.read(session, ids).items():
+                if index == 0:
+                    fields[pk] = found
+                elif pk in fields:
+                    fields[pk].update(found)
+        return {
+            pk: {"resource": self.name, "id": str(pk), "version": version(told), "fields": told}
+            for pk, told in fields.items()
+        }
+
+    def check_names(self, session: Session, fields: Mapping[str, Any]) -> None:
+        """Refuse unknown and read-only fields; nothing is ever dropped in silence."""
+        writable = session.keep(
+            ("writable", self.name),
+            lambda: {
+                field["name"]: field.get("writable", True)
+                for field in self.describe(session)["fields"]
+            },
+        )
+        for name in fields:
+            if name not in writable:
+                raise Invalid(f"{self.name} has no field {name}.", name)
+            if not writable[name]:
+                raise Invalid(f"{name} is kept by Creme itself and cannot be written.", name)
+
+
+def version(fields: Mapping[str, Any]) -> str:
+    """A digest of the content: equal versions mean equal content, whoever changed what and how."""
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _make() -> dict[str, Resource]:
+    organisation, contact = get_organisation_model(), get_contact_model()
+    found = (
+        Resource(
+            "persons.organisation",
+            organisation,
+            (Columns(organisation), Addresses(organisation), Roles(), CustomFields(organisation)),
+        ),
+        Resource(
+            "persons.contact",
+            contact,
+            (Columns(contact), Addresses(contact), Roles(), Employer(), CustomFields(contact)),
+        ),
+    )
+    return {resource.name: resource for resource in found}
+
+
+_resources: dict[str, Resource] = {}
+
+
+def resources() -> dict[str, Resource]:
+    """All kinds of record, by name."""
+    if not _resources:
+        _resources.update(_make())
+    return _resources
+
+
+def resource(name: str) -> Resource:
+    """The kind of that name; `BadCall` for an unknown one."""
+    found = resources().get(name)
+    if found is None:
+        raise BadCall(404, "unknown_resource", f"There is no resource named {name!r}.")
+    return found
+
+
+def resource_of(model: type[CremeEntity]) -> Resource | None:
+    """The kind to which a model belongs, if Koppel knows it."""
+    return next((found for found in resources().values() if found.model is model), None)

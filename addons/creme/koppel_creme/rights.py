@@ -1,0 +1,11 @@
+"""The one right that the add-on adds to Creme's roles."""
+
+from django.utils.translation import gettext_lazy as _
+
+from creme.creme_core.auth.special import SpecialPermission
+
+synchronise_now = SpecialPermission(
+    id="koppel_creme-synchronise_now",
+    verbose_name=_("Koppel: synchronise now"),
+    description=_("Can bring a single record into step with the ERP at once"),
+)

@@ -1,0 +1,1 @@
+"""What answers HTTP: `api` for Koppel, `page` for people in Creme's pages."""
