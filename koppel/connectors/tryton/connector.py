@@ -1,0 +1,348 @@
+"""The connector to Tryton 8: parties (companies and private persons) and contact persons.
+
+It speaks Tryton's JSON-RPC with a session of its own user; no part of Tryton is imported. The
+server needs the module `koppel` (package trytond_koppel), which keeps the key of a creation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from koppel.connectors.base import (
+    Capabilities,
+    ChangePage,
+    Cursor,
+    Fields,
+    Gone,
+    Health,
+    IdPage,
+    Option,
+    Outcome,
+    Record,
+    Resource,
+    Write,
+)
+from koppel.connectors.http import Patience, ReplyLost, Timeouts
+from koppel.connectors.tryton.reading import Reader
+from koppel.connectors.tryton.rpc import CallRefused, ServerFault, TrytonSession
+from koppel.connectors.tryton.schema import CONTACT, PARTY, Schema, load_schema
+from koppel.connectors.tryton.tables import ValueTables
+from koppel.connectors.tryton.writing import MAX_WRITE, Writer
+from koppel.errors import Defect, NeedsUser, TryLater
+
+MAX_FETCH = 200
+_R = TypeVar("_R")
+_LABELS = {PARTY: "Party", CONTACT: "Contact person"}
+_RIGHTS = (
+    ("party.party", "parties"),
+    ("party.address", "addresses"),
+    ("party.contact_mechanism", "contact mechanisms"),
+    ("party.identifier", "identifiers"),
+)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    schema: Schema
+    reader: Reader
+    writer: Writer
+
+
+class TrytonConnector:
+    """A connector to one database of one Tryton server.
+
+    `timeout` and `overlap_seconds` are in seconds; the overlap must be at least as long as the
+    longest transaction in Tryton. `timezone` is the zone of the database's time stamps.
+    `extra_fields` names more plain fields of parties to read and write. `hard_delete` deletes
+    instead of deactivating.
+    """
+
+    options: tuple[Option, ...] = (
+        Option(name="url", label="Address of the Tryton server", required=True),
+        Option(name="database", label="Database", required=True),
+        Option(name="username", label="User", required=True),
+        Option(name="password", label="Password", required=True, secret=True),
+        Option(
+            name="contact_relation",
+            label="Relation type from a contact person to the company",
+            default="employee of",
+        ),
+        Option(name="timeout", label="Seconds to wait for an answer", default="60"),
+        Option(
+            name="overlap_seconds",
+            label="Longest transaction in Tryton, in seconds",
+            default="600",
+        ),
+        Option(name="timezone", label="Time zone of the database server", default="UTC"),
+        Option(
+            name="extra_fields",
+            label="More fields of parties",
+            help="Names as in Tryton, with commas between them",
+        ),
+        Option(
+            name="hard_delete",
+            label="Delete instead of deactivating (yes or no)",
+            default="no",
+        ),
+        Option(name="ca_file", label="Certificate of your own authority (PEM file)"),
+    )
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        database: str,
+        username: str,
+        password: str,
+        timeout: float = 60.0,
+        contact_relation: str = "employee of",
+        overlap_seconds: int = 600,
+        timezone: str = "UTC",
+        extra_fields: Sequence[str] = (),
+        hard_delete: bool = False,
+        ca_file: str | None = None,
+        name: str = "tryton",
+        patience: Patience | None = None,
+    ) -> None:
+        self.name = name
+        self._relation = contact_relation
+        self._overlap = overlap_seconds
+        self._extra = tuple(extra_fields)
+        self._hard = hard_delete
+        self._zone = _zone(timezone, name)
+        self._session = TrytonSession(
+            url,
+            database,
+            username,
+            password,
+            name=name,
+            timeouts=Timeouts(read=timeout),
+            patience=patience,
+            ca_file=ca_file,
+        )
+        self._tables = ValueTables(self._session)
+        self._made: _Parts | None = None
+
+    def __repr__(self) -> str:
+        return f"TrytonConnector({self._session!r})"
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, str]) -> TrytonConnector:
+        """A connector from the settings in `options`, all of them texts."""
+        extra = (config.get("extra_fields") or "").split(",")
+        return cls(
+            url=config["url"],
+            database=config["database"],
+            username=config["username"],
+            password=config["password"],
+            timeout=_seconds(config, "timeout", 60.0),
+            contact_relation=config.get("contact_relation") or "employee of",
+            overlap_seconds=round(_seconds(config, "overlap_seconds", 600.0)),
+            timezone=config.get("timezone") or "UTC",
+            extra_fields=[name.strip() for name in extra if name.strip()],
+            hard_delete=_yes(config, "hard_delete"),
+            ca_file=config.get("ca_file") or None,
+        )
+
+    @property
+    def calls(self) -> int:
+        """How many calls have gone to the server so far."""
+        return self._session.calls
+
+    def check(self) -> Health:
+        """Log in, look for the module `koppel`, the relation type, and the user's rights."""
+        session = self._session
+        version = self._version()
+        messages: list[str] = []
+        try:
+            schema = self._parts().schema
+        except NeedsUser as error:
+            return Health(
+                ok=False,
+                system="Tryton",
+                version=version,
+                user=session.username,
+                messages=(str(error),),
+            )
+        if schema.relation_type is None:
+            messages.append(
+                f"There is no relation type {self._relation!r}: create it in Tryton under"
+                " Parties, or name another one in this connection."
+            )
+        messages += self._missing_rights()
+        if not session.context.get("company"):
+            messages.append(
+                f"The user {session.username} has no company: give it one in Tryton, since"
+                " numbers and payment terms depend on it."
+            )
+        return Health(
+            ok=not messages,
+            system="Tryton",
+            version=version,
+            user=session.username,
+            messages=tuple(messages),
+        )
+
+    def capabilities(self, resource: str) -> Capabilities:
+        self._known(resource)
+        return Capabilities(
+            changes="timestamp",
+            deletes="scan",
+            create_key="external_id",
+            lock="timestamp",
+            max_fetch=MAX_FETCH,
+            max_write=MAX_WRITE,
+            overlap_seconds=self._overlap,
+        )
+
+    def describe(self) -> Sequence[Resource]:
+        self._tables.forget()
+        self._made = None
+        schema = self._parts().schema
+        names = [PARTY] if schema.relation_type is None else [PARTY, CONTACT]
+        return tuple(schema.resource(name, _LABELS[name]) for name in names)
+
+    def now(self, resource: str) -> Cursor:
+        return self._guarded(lambda: self._reader(resource).now())
+
+    def changes(self, resource: str, since: Cursor | None, limit: int) -> ChangePage:
+        return self._guarded(lambda: self._reader(resource).changes(resource, since, limit))
+
+    def ids(self, resource: str, page: str | None = None) -> IdPage:
+        return self._guarded(lambda: self._reader(resource).ids(resource, page))
+
+    def fetch(self, resource: str, ids: Sequence[str]) -> Mapping[str, Record | Gone]:
+        if len(ids) > MAX_FETCH:
+            raise Defect(
+                f"{len(ids)} records at once, {MAX_FETCH} are allowed",
+                place=f"{self.name} {resource}",
+            )
+        return self._guarded(lambda: self._reader(resource).fetch(resource, ids))
+
+    def find(self, resource: str, match: Fields, limit: int = 5) -> Sequence[Record]:
+        return self._guarded(lambda: self._reader(resource).find(resource, match, limit))
+
+    def write(self, batch: Sequence[Write]) -> Sequence[Outcome]:
+        if len(batch) > MAX_WRITE:
+            raise Defect(f"{len(batch)} writes at once, {MAX_WRITE} are allowed", place=self.name)
+        for write in batch:
+            self._known(write.resource)
+        return self._guarded(lambda: self._parts().writer.write(batch))
+
+    def recover(self, write: Write) -> Outcome | None:
+        self._known(write.resource)
+        return self._guarded(lambda: self._parts().writer.recover(write))
+
+    def close(self) -> None:
+        self._session.close()
+
+    # Inside.
+
+    def _parts(self) -> _Parts:
+        """What needs a look at the server first; made once."""
+        if self._made is None:
+            schema = self._guarded(
+                lambda: load_schema(self._session, self._tables, self._relation, self._extra)
+            )
+            reader = Reader(
+                self._session,
+                schema,
+                self._tables,
+                overlap=timedelta(seconds=self._overlap),
+                zone=self._zone,
+            )
+            writer = Writer(self._session, reader, schema, self._tables, hard_delete=self._hard)
+            self._made = _Parts(schema, reader, writer)
+        return self._made
+
+    def _reader(self, resource: str) -> Reader:
+        self._known(resource)
+        parts = self._parts()
+        if resource == CONTACT and parts.schema.relation_type is None:
+            raise NeedsUser(
+                f"there is no relation type {self._relation!r} in Tryton",
+                place=self.name,
+                remedy="Create it under Parties, or name another one in this connection",
+            )
+        return parts.reader
+
+    def _known(self, resource: str) -> None:
+        if resource not in _LABELS:
+            raise NeedsUser(
+                f"there is no resource {resource!r}",
+                place=self.name,
+                remedy=f"Known are: {', '.join(_LABELS)}",
+            )
+
+    def _version(self) -> str:
+        return self._guarded(self._session.server_version)
+
+    def _missing_rights(self) -> list[str]:
+        names = [name for name, _ in _RIGHTS]
+        access = self._guarded(lambda: self._session.call("ir.model.access", "get_access", names))
+        return [
+            f"The user {self._session.username} may not read, create and change {label}: add it to"
+            " the group that administers parties in Tryton."
+            for name, label in _RIGHTS
+            if not all(access[name].get(right) for right in ("read", "create", "write"))
+        ]
+
+    def _guarded(self, act: Callable[[], _R]) -> _R:
+        """Nothing of `rpc` leaves the connector: an unforeseen refusal of a read is a defect."""
+        try:
+            return act()
+        except ServerFault as fault:
+            raise Defect(
+                f"Tryton failed at a call: {fault.message}",
+                place=self.name,
+                remedy="Look into Tryton's own log",
+            ) from None
+        except ReplyLost as lost:
+            raise TryLater(lost.message, place=self.name) from None
+        except CallRefused as refused:
+            raise NeedsUser(
+                f"Tryton refused a call: {refused.message}",
+                place=self.name,
+                remedy="Check the rights of this connection's user",
+            ) from None
+
+
+def _zone(name: str, place: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise NeedsUser(
+            f"there is no time zone {name!r}",
+            place=place,
+            remedy="Write it like Europe/Berlin, or UTC",
+        ) from None
+
+
+def _seconds(config: Mapping[str, str], name: str, default: float) -> float:
+    text = config.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 86400:
+        raise NeedsUser(
+            f"{text!r} is not a number of seconds",
+            place=f"tryton: {name}",
+            remedy="Give a number from 0 to 86400",
+        )
+    return value
+
+
+def _yes(config: Mapping[str, str], name: str) -> bool:
+    text = (config.get(name) or "no").strip().lower()
+    if text not in ("yes", "no", "true", "false"):
+        raise NeedsUser(
+            f"{text!r} is neither yes nor no",
+            place=f"tryton: {name}",
+            remedy="Write yes or no",
+        )
+    return text in ("yes", "true")

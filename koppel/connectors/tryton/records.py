@@ -1,0 +1,199 @@
+"""From a row of Tryton's nested read to a native record, with its version.
+
+The version is the add-on's `koppel_version`, a digest of the time stamps and ids of the party and
+of everything that belongs to it: a child's own edit, its creation and its deletion change it, and
+so does another employer. The time stamps themselves are kept for Tryton's own check at a write.
+Texts that are empty are None, since Tryton tells both apart only by chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from koppel.connectors.base import Gone, Record
+from koppel.connectors.tryton.schema import (
+    BANK_ACCOUNTS,
+    CONTACT,
+    EMPLOYER,
+    PARTY,
+    VERSION,
+    ChildSpec,
+    Leaf,
+    Schema,
+)
+from koppel.connectors.tryton.tables import ValueTables
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One party as read at one moment.
+
+    `stamps` are Tryton's own time stamps by "model,id", verbatim. `relations` are the rows that tie
+    it to employers: (id of the row, id of the employer). `numbers` maps a bank account to its IBAN.
+    """
+
+    record: Record
+    active: bool
+    merged_into: str | None
+    is_contact: bool
+    stamps: Mapping[str, str]
+    relations: tuple[tuple[int, int], ...]
+
+    def living(self, resource: str) -> bool:
+        """Is it a living record of that resource?"""
+        return self.active and self.is_contact == (resource == CONTACT)
+
+    def seen_as(self, resource: str) -> Record | Gone:
+        """What `fetch` answers for that resource."""
+        if self.living(resource):
+            return self.record
+        return Gone(
+            resource=resource,
+            id=self.record.id,
+            merged_into=self.merged_into,
+            trashed=not self.active,
+        )
+
+
+def read_names(schema: Schema) -> list[str]:
+    """The field names of one nested read that holds all that a snapshot needs."""
+    names = ["_timestamp", VERSION, *schema.leaves]
+    for child in schema.children.values():
+        names += [f"{child.name}.{leaf}" for leaf in ("_timestamp", *child.leaves)]
+    if schema.bank is not None:
+        names.append(f"{BANK_ACCOUNTS}._timestamp")
+        names += [f"{BANK_ACCOUNTS}.numbers.{leaf}" for leaf in _NUMBER]
+    if schema.relation_type is not None:
+        names += [f"relations.{leaf}" for leaf in ("type", "to", "start_date", "end_date")]
+    return names
+
+
+_NUMBER = ("_timestamp", "type", "number_compact")
+
+
+def stamps_of(schema: Schema, row: Row) -> dict[str, str]:
+    """The time stamps of the party and its children by "model,id", verbatim."""
+    stamps = {f"{PARTY},{row['id']}": row["_timestamp"]}
+    for child in schema.children.values():
+        for item in row.get(f"{child.name}.") or ():
+            stamps[f"{child.model},{item['id']}"] = item["_timestamp"]
+    for account in row.get(f"{BANK_ACCOUNTS}.") or ():
+        stamps[f"bank.account,{account['id']}"] = account["_timestamp"]
+        for number in account.get("numbers.") or ():
+            stamps[f"bank.account.number,{number['id']}"] = number["_timestamp"]
+    return stamps
+
+
+def ties_of(schema: Schema, row: Row) -> list[tuple[int, int]]:
+    """(id of the relation, id of the employer) for each employment of the row, in order."""
+    return [(item["id"], item["to"]) for item in _relations(schema, row)]
+
+
+def snapshots(
+    schema: Schema, tables: ValueTables, rows: Sequence[Row], today: date
+) -> list[Snapshot]:
+    """The rows as snapshots. `today` decides which employment is in force."""
+    _look_up(schema, tables, rows)
+    return [_snapshot(schema, tables, row, today) for row in rows]
+
+
+def _look_up(schema: Schema, tables: ValueTables, rows: Sequence[Row]) -> None:
+    """Fetch the codes that the rows need in one go for each table."""
+    needed: dict[str, set[int]] = {}
+
+    def note(leaves: Mapping[str, Leaf], row: Row) -> None:
+        for leaf in leaves.values():
+            if leaf.table and row.get(leaf.name):
+                needed.setdefault(leaf.table, set()).add(row[leaf.name])
+
+    for row in rows:
+        note(schema.leaves, row)
+        for child in schema.children.values():
+            for item in row.get(f"{child.name}.") or ():
+                note(child.leaves, item)
+    for table, ids in needed.items():
+        tables.need(table, ids)
+
+
+def _snapshot(schema: Schema, tables: ValueTables, row: Row, today: date) -> Snapshot:
+    fields = {name: native(leaf, row.get(name), tables) for name, leaf in schema.leaves.items()}
+    for child in schema.children.values():
+        fields[child.name] = _children(child, tables, row)
+    if schema.bank is not None:
+        fields[BANK_ACCOUNTS] = _accounts(row)
+    relations = _relations(schema, row)
+    if relations:
+        employer = _employer(relations, today)
+        fields[EMPLOYER] = str(employer) if employer is not None else None
+    return Snapshot(
+        record=Record(
+            resource=CONTACT if relations else PARTY,
+            id=str(row["id"]),
+            version=row[VERSION],
+            fields=fields,
+        ),
+        active=bool(row.get("active", True)),
+        merged_into=str(row["replaced_by"]) if row.get("replaced_by") else None,
+        is_contact=bool(relations),
+        stamps=stamps_of(schema, row),
+        relations=tuple(ties_of(schema, row)),
+    )
+
+
+def native(leaf: Leaf, value: Any, tables: ValueTables) -> Any:
+    """One value of Tryton as a native field value."""
+    if value is None or value == "":
+        return None
+    if leaf.table:
+        return tables.code(leaf.table, value)
+    match leaf.info.type:
+        case "boolean":
+            return bool(value)
+        case "reference":
+            return str(value)
+        case "datetime" if isinstance(value, datetime):
+            return value
+    return value
+
+
+def _children(child: ChildSpec, tables: ValueTables, row: Row) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": str(item["id"]),
+            **{name: native(leaf, item.get(name), tables) for name, leaf in child.leaves.items()},
+        }
+        for item in row.get(f"{child.name}.") or ()
+    ]
+
+
+def _accounts(row: Row) -> list[dict[str, Any]]:
+    """Bank accounts by their IBAN; one without an IBAN has None there."""
+    accounts = []
+    for item in row.get(f"{BANK_ACCOUNTS}.") or ():
+        numbers = item.get("numbers.") or ()
+        compact = [number["number_compact"] for number in numbers if number["type"] == "iban"]
+        accounts.append({"id": str(item["id"]), "iban": compact[0] if compact else None})
+    return accounts
+
+
+def _relations(schema: Schema, row: Row) -> list[Row]:
+    items = [
+        item
+        for item in row.get("relations.") or ()
+        if schema.relation_type is not None and item["type"] == schema.relation_type
+    ]
+    return sorted(items, key=lambda item: int(item["id"]))
+
+
+def _employer(relations: Sequence[Row], today: date) -> int | None:
+    """The oldest employment that is in force today."""
+    for item in relations:
+        start, end = item.get("start_date"), item.get("end_date")
+        if (start is None or start <= today) and (end is None or end >= today):
+            return int(item["to"])
+    return None
