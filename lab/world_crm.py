@@ -14,7 +14,7 @@ from itertools import count
 from random import Random
 
 from lab.world import Address, CrmOrganisation, ErpPartner, Person
-from lab.world_erp import NAMESAKES, SISTERS, Firm, Naming, person, slug, spelt_out, spread
+from lab.world_erp import NAMESAKES, SISTERS, Firm, Naming, person, slug, spelt_out, spread, street
 from lab.world_names import LANDS
 from lab.world_numbers import PHONE_STYLES, landline
 
@@ -110,9 +110,9 @@ def _vat_as_typed(rng: Random, vat: str) -> str:
     return f"{vat[:2]} {grouped} {tail}".strip()
 
 
-def _street_as_typed(rng: Random, street: str) -> str:
+def _street_as_typed(rng: Random, name: str) -> str:
     if rng.random() < 0.55:
-        return street
+        return name
     for long, short in (
         ("straße", "str."),
         ("Straße", "Str."),
@@ -122,9 +122,9 @@ def _street_as_typed(rng: Random, street: str) -> str:
         ("ul. ", "ulica "),
         ("gatan", "g."),
     ):
-        if long in street:
-            return street.replace(long, short)
-    return spelt_out(street)
+        if long in name:
+            return name.replace(long, short)
+    return spelt_out(name)
 
 
 def _elsewhere(rng: Random, firm: Firm) -> Address:
@@ -132,9 +132,9 @@ def _elsewhere(rng: Random, firm: Firm) -> Address:
     land = LANDS[firm.country]
     town = firm.town if rng.random() < 0.6 else rng.choice(land.towns)
     while True:
-        street = rng.choice(land.streets).format(n=rng.randint(1, 148))
-        if street != firm.street:
-            return Address(street, town.postal_code, town.city, firm.country)
+        former = street(rng, firm.country, town)
+        if former != firm.street:
+            return Address(former, town.postal_code, town.city, firm.country)
 
 
 def _traces(rng: Random, has_vat: bool) -> Traces:

@@ -67,6 +67,15 @@ def slug(text: str) -> str:
     return "-".join(part for part in "".join(letters).split("-") if part)
 
 
+def street(rng: Random, country: str, town: Town) -> str:
+    """A street with house number, in the language of that town."""
+    streets = LANDS[country].streets
+    if country == "CH":
+        french = town.language == "fr"
+        streets = tuple(s for s in streets if s.startswith(("Rue", "Avenue")) == french)
+    return rng.choice(streets).format(n=rng.randint(1, 148))
+
+
 @dataclass(frozen=True)
 class Firm:
     """What a company is made of, before anybody writes it down."""
@@ -144,7 +153,7 @@ class Naming:
             domain=self.domain(core, town.city),
             phone=phone,
             fax=phone._replace(local=phone.local[:-1] + last),
-            street=rng.choice(land.streets).format(n=rng.randint(1, 148)),
+            street=street(rng, country, town),
             vat=vat_id(rng, country),
         )
 
@@ -219,7 +228,7 @@ def _further_addresses(rng: Random, firm: Firm) -> tuple[Address, ...]:
         town = rng.choice(land.towns)
         addresses.append(
             Address(
-                street=rng.choice(land.streets).format(n=rng.randint(1, 148)),
+                street=street(rng, firm.country, town),
                 postal_code=town.postal_code,
                 city=town.city,
                 country=firm.country,
@@ -256,14 +265,14 @@ def _private_person(rng: Random, key: str, country: str, taken: set[str]) -> Erp
             taken.add(f"{first} {last}")
             break
     town = rng.choice(land.towns)
-    street = rng.choice(land.streets).format(n=rng.randint(1, 148))
+    home = street(rng, country, town)
     return ErpPartner(
         key=key,
         name=f"{first} {last}",
         person=True,
         language=town.language,
         addresses=(
-            Address(street, town.postal_code, town.city, country, invoice=True, delivery=True),
+            Address(home, town.postal_code, town.city, country, invoice=True, delivery=True),
         ),
         iban=iban(rng, country) if rng.random() < 0.5 else "",
         payment_term=rng.choice(("prepaid", "net 14")),

@@ -324,8 +324,8 @@ POLAND = Land(
         "pl",
     ),
     families=_words(
-        "Wójcik Kowalczyk Wiśniewski Dąbrowski Łukasiewicz Żółtowski Górski Zając Sęk Piątek "
-        "Ćwikła Śliwiński Król Jabłoński"
+        "Wójcik Kamiński Kowalczyk Wiśniewski Dąbrowski Łukasiewicz Żółtowski Górski Zając Sęk "
+        "Piątek Ćwikła Śliwiński Król Jabłoński"
     ),
     women=_words("Małgorzata Agnieszka Żaneta Bożena Łucja Grażyna Elżbieta Wioletta"),
     men=_words("Łukasz Michał Paweł Stanisław Zdzisław Bogdan Grzegorz Jędrzej Wojciech"),
