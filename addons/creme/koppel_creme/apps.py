@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from django.utils.translation import gettext_lazy as _
-
 from creme.creme_core.apps import CremeAppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class KoppelCremeConfig(CremeAppConfig):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils.translation import gettext_lazy as _
-
 from creme.creme_core.gui.bricks import SimpleBrick
 from creme.persons import get_contact_model, get_organisation_model
+from django.utils.translation import gettext_lazy as _
 
 from . import card, rights
 from .resources import resource_of

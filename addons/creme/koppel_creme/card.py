@@ -65,7 +65,9 @@ def card(resource: str, pk: int) -> Card:
 
 def _away() -> Card:
     return Card(
-        trouble=_("Koppel cannot be reached at the moment. Creme works as ever; what is changed now")
+        trouble=_(
+            "Koppel cannot be reached at the moment. Creme works as ever; what is changed now"
+        )
         + " "
         + _("is brought into step when Koppel is back.")
     )

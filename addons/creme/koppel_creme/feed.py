@@ -19,10 +19,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Any
 
+from creme.creme_core.models import HistoryLine, history
 from django.db import connection
 from django.db.models import Max, Q
-
-from creme.creme_core.models import HistoryLine, history
 
 from .errors import BadCall
 from .models import Departure
@@ -113,9 +112,7 @@ def _first_pass(session: Session, resource: Resource, cursor: Cursor, limit: int
     page, more = ids[:limit], len(ids) > limit
     records = resource.read(session, page)
     return {
-        "changes": [
-            _change(pk, version=records[pk]["version"]) for pk in page if pk in records
-        ],
+        "changes": [_change(pk, version=records[pk]["version"]) for pk in page if pk in records],
         "cursor": str(replace(cursor, after=page[-1] if more else None)),
         # The log since the pass began may hold more; the next call tells.
         "more": more,
@@ -264,7 +261,5 @@ def _merged(gaps: Iterable[Gap]) -> list[Gap]:
     while len(found) > _MOST_GAPS:
         at = min(range(len(found) - 1), key=lambda i: found[i + 1].first - found[i].last)
         one, two = found[at], found[at + 1]
-        found[at : at + 2] = [
-            Gap(one.first, max(one.last, two.last), max(one.minute, two.minute))
-        ]
+        found[at : at + 2] = [Gap(one.first, max(one.last, two.last), max(one.minute, two.minute))]
     return found

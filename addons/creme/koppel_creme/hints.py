@@ -63,9 +63,7 @@ class Sender:
                 return
             self._waiting[hint] = None
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(
-                    target=self._run, name="koppel-hints", daemon=True
-                )
+                self._thread = threading.Thread(target=self._run, name="koppel-hints", daemon=True)
                 self._thread.start()
             self._there.notify()
 

@@ -10,11 +10,10 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from django.contrib.contenttypes.models import ContentType
-
 from creme.creme_core.auth.entity_credentials import EntityCredentials
 from creme.creme_core.models import CremeEntity
 from creme.persons import get_contact_model, get_organisation_model
+from django.contrib.contenttypes.models import ContentType
 
 from .errors import BadCall, Invalid
 from .parts import Part

@@ -1,8 +1,7 @@
 """The one right that the add-on adds to Creme's roles."""
 
-from django.utils.translation import gettext_lazy as _
-
 from creme.creme_core.auth.special import SpecialPermission
+from django.utils.translation import gettext_lazy as _
 
 synchronise_now = SpecialPermission(
     id="koppel_creme-synchronise_now",

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.contrib.auth import get_user_model
-
 from creme.creme_core.models import CremeEntity
 from creme.persons import get_organisation_model
+from django.contrib.auth import get_user_model
 
 
 @dataclass

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 
-from django.core.signals import request_finished
-from django.db.models.signals import post_save, pre_delete
-
 from creme.creme_core.models import HistoryLine, history
 from creme.creme_core.signals import pre_merge_related
+from django.core.signals import request_finished
+from django.db.models.signals import post_save, pre_delete
 
 from . import hints
 from .feed import TELLING
@@ -49,9 +48,7 @@ def _leaving(sender, instance, **kwargs) -> None:
         return
     line, _local.deletion = getattr(_local, "deletion", None), None
     into = _pending().pop(instance.pk, None)
-    Departure.objects.create(
-        line=line, resource=kind.name, entity=instance.pk, merged_into=into
-    )
+    Departure.objects.create(line=line, resource=kind.name, entity=instance.pk, merged_into=into)
     hints.tell(kind.name, instance.pk)
     if into is not None:
         hints.tell(kind.name, into)

@@ -20,7 +20,7 @@ from .session import Session, is_entity
 def type_of(column: models.Field) -> str:
     """The wire's type of a Django field; empty for one that the wire does not carry."""
     if column.many_to_many:
-        return "list"
+        return "references"
     if column.remote_field is not None:
         return "reference" if is_entity(column.related_model) else "choice"
     for kinds, name in _TYPES:

@@ -18,17 +18,16 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import IntegrityError, OperationalError
-from django.db.models import ProtectedError
-from django.db.transaction import atomic
-
 from creme.creme_core.core.deletion import entity_deletor_registry
 from creme.creme_core.core.exceptions import ConflictError
 from creme.creme_core.core.workflow import run_workflow_engine
 from creme.creme_core.global_info import set_global_info
 from creme.creme_core.models import CremeEntity
 from creme.persons import get_address_model
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import IntegrityError, OperationalError
+from django.db.models import ProtectedError
+from django.db.transaction import atomic
 
 from . import hints, reading
 from .errors import BadCall, Invalid, Refusal
@@ -153,7 +152,9 @@ def _attempt(session: Session, wish: Mapping[str, Any]) -> dict[str, Any]:
         raise
     except Exception as error:
         logger.exception("A write of Koppel failed inside Creme.")
-        return _refusal(Invalid(f"Creme failed on this record ({type(error).__name__}); see its log."))
+        return _refusal(
+            Invalid(f"Creme failed on this record ({type(error).__name__}); see its log.")
+        )
 
 
 def _sentence(error: Exception) -> str:
@@ -235,9 +236,7 @@ def _locked(session: Session, kind: Resource, wish: Mapping[str, Any]) -> CremeE
         list(get_address_model().objects.select_for_update().filter(object_id=entity.pk))
         here = kind.read(session, [entity.pk])[entity.pk]["version"]
         if here != expected:
-            raise Refusal(
-                "stale", f"{kind.name} {entity.pk} was changed since it was last read."
-            )
+            raise Refusal("stale", f"{kind.name} {entity.pk} was changed since it was last read.")
     return entity
 
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from creme.persons import get_address_model
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
-
-from creme.persons import get_address_model
 
 from .. import values
 from ..errors import Invalid

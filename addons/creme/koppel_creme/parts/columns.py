@@ -6,11 +6,10 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from creme.creme_core.models import CremeEntity, FieldsConfig
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import models
 from django.db.models import Q
-
-from creme.creme_core.models import CremeEntity, FieldsConfig
 
 from .. import values
 from ..errors import Invalid
@@ -62,7 +61,7 @@ class Columns(Part):
             told["max_length"] = column.max_length
         elif kind == "decimal":
             told["scale"] = column.decimal_places
-        elif kind in ("choice", "list"):
+        elif kind in ("choice", "references"):
             told["choices"] = choices(session, column.related_model)
         elif kind == "reference":
             told["reference"] = column.related_model._meta.label_lower

@@ -6,9 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from django.core.exceptions import ValidationError
-
 from creme.creme_core.models import CustomField, CustomFieldEnumValue
+from django.core.exceptions import ValidationError
 
 from .. import values
 from ..errors import Invalid
@@ -18,7 +17,7 @@ from .columns import refused
 
 PREFIX = "cf_"
 _CHOICE = (CustomField.ENUM, CustomField.MULTI_ENUM)
-_TYPES = {CustomField.ENUM: "choice", CustomField.MULTI_ENUM: "list"}
+_TYPES = {CustomField.ENUM: "choice", CustomField.MULTI_ENUM: "references"}
 
 
 class CustomFields(Part):
@@ -129,9 +128,7 @@ class CustomFields(Part):
                 raise Invalid(f"{name} (“{field.name}”) is required in Creme.", name)
         return False
 
-    def _write(
-        self, session: Session, entity, name: str, field: CustomField, given: Any
-    ) -> None:
+    def _write(self, session: Session, entity, name: str, field: CustomField, given: Any) -> None:
         table = field.value_class
         if given is None or given == "" or given == []:
             if field.is_required:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from creme.creme_core.models import CremeEntity, Relation, RelationType
+from creme.persons import constants, get_organisation_model
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 from django.utils.translation import gettext as _
-
-from creme.creme_core.models import CremeEntity, Relation, RelationType
-from creme.persons import constants, get_organisation_model
 
 from .. import values
 from ..errors import Invalid, Refusal
@@ -40,7 +39,7 @@ class Roles(Part):
         return [
             {
                 "name": "roles",
-                "type": "list",
+                "type": "references",
                 "label": _("Roles"),
                 "choices": [
                     {"value": role, "label": label[type_id]}
@@ -119,7 +118,9 @@ class Employer(Part):
 
     def read(self, session: Session, ids: Collection[int]) -> dict[int, dict[str, Any]]:
         found: dict[int, tuple[int, int, str]] = {}
-        rows = self._relations(ids).values_list("subject_entity_id", "type_id", "pk", "object_entity_id")
+        rows = self._relations(ids).values_list(
+            "subject_entity_id", "type_id", "pk", "object_entity_id"
+        )
         for pk, type_id, relation, employer in rows:
             rank = (_EMPLOYMENT.index(type_id), relation, str(employer))
             found[pk] = min(rank, found.get(pk, rank))
@@ -166,13 +167,13 @@ class Employer(Part):
         )
 
 
-def link(session: Session, entity: CremeEntity, type_id: str, other: CremeEntity, field: str) -> None:
+def link(
+    session: Session, entity: CremeEntity, type_id: str, other: CremeEntity, field: str
+) -> None:
     """Relate two records as their user could, with Creme's own conditions on the relation type."""
     for side in (entity, other):
         if not session.user.has_perm_to_link(side):
-            raise Refusal(
-                "forbidden", f"{session.user} may not link “{side}” in Creme.", (field,)
-            )
+            raise Refusal("forbidden", f"{session.user} may not link “{side}” in Creme.", (field,))
     relation_type = RelationType.objects.get(pk=type_id)
     if not relation_type.enabled:
         raise Invalid(f"{field}: relations “{relation_type}” are disabled in Creme.", field)

@@ -9,14 +9,13 @@ from collections.abc import Callable
 from datetime import UTC
 from typing import Any
 
+from creme import __version__ as creme_version
+from creme.creme_core.global_info import set_global_info
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone, translation
 from django.views.decorators.csrf import csrf_exempt
-
-from creme import __version__ as creme_version
-from creme.creme_core.global_info import set_global_info
 
 from .. import __version__, feed, reading, tokens, writing
 from ..errors import BadCall

@@ -6,13 +6,12 @@ import logging
 from dataclasses import asdict
 from typing import Any
 
+from creme.creme_core.http import is_ajax
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_POST
-
-from creme.creme_core.http import is_ajax
 
 from .. import card, rights
 from ..errors import BadCall
