@@ -47,7 +47,7 @@ def tell(resource: str, pk: int) -> None:
 
 
 class Sender:
-    """The queue and its thread; the thread starts with the first hint, so that it survives a fork."""
+    """The queue and its thread, which starts with the first hint and so after any fork."""
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[str, str], None] = {}

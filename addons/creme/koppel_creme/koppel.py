@@ -24,7 +24,7 @@ _LARGEST = 1_000_000
 
 @dataclass(frozen=True)
 class Answer:
-    """What Koppel said; `reached` is False where it is away, `body` is None where it said no JSON."""
+    """What Koppel said. `reached`: it is not away; `body`: None where it said no JSON."""
 
     reached: bool
     status: int = 0

@@ -1,7 +1,7 @@
 """One value between Creme and the wire: types, rounding, limits, and refusals that say why.
 
-On the wire an empty text is null, text has `\\n` line ends, a decimal is a string, a date and a time
-are ISO 8601 (times in UTC), a choice is its stable key. Nothing is ever cut; decimals are rounded
+On the wire an empty text is null, text has `\\n` line ends, a decimal is a text, dates and times are
+ISO 8601 (times in UTC), a choice is its stable key. Nothing is ever cut; decimals are rounded
 half up, since SQLite and PostgreSQL round differently when left to it.
 """
 

@@ -189,8 +189,8 @@ def _fill(
     changed = [part.assign(session, entity, fields, new=new) for part in kind.parts]
     if new or any(changed):
         entity.save()
-    # A list, since every part has to do its work.
-    if any([part.follow(session, entity, fields, new=new) for part in kind.parts]):
+    again = [part.follow(session, entity, fields, new=new) for part in kind.parts]
+    if any(again):
         entity.save()
 
 

@@ -209,17 +209,13 @@ class CremeConnector:
         if len(answer.outcomes) != len(batch):
             raise self._misread(f"{len(answer.outcomes)} outcomes for {len(batch)} writes")
         return [
-            self._typed(write.resource, lambda known, told=told: wire.outcome(told, known))
-            for write, told in zip(batch, answer.outcomes, strict=True)
+            self._outcome(write, told) for write, told in zip(batch, answer.outcomes, strict=True)
         ]
 
     def recover(self, write: Write) -> Outcome | None:
         self._known(write.resource)
         answer = self._post("recover", {"write": wire.wish(write)}, wire.RecoverAnswer)
-        told = answer.outcome
-        if told is None:
-            return None
-        return self._typed(write.resource, lambda known: wire.outcome(told, known))
+        return None if answer.outcome is None else self._outcome(write, answer.outcome)
 
     # The wire.
 
@@ -302,6 +298,9 @@ class CremeConnector:
 
     def _records(self, resource: str, told: Sequence[wire.WireRecord]) -> list[Record]:
         return self._typed(resource, lambda known: [wire.record(one, known) for one in told])
+
+    def _outcome(self, write: Write, told: wire.WireOutcome) -> Outcome:
+        return self._typed(write.resource, lambda known: wire.outcome(told, known))
 
     def _typed(self, resource: str, read: Callable[[Mapping[str, FieldInfo]], T]) -> T:
         """Read with the description at hand; a field that is new in Creme is asked for once."""

@@ -125,9 +125,9 @@ class Columns(Part):
         return changed
 
     def _validate(self, entity, touched: Collection[str], new: bool) -> None:
-        """Creme's own checks. On an update only what is touched is blamed, and Creme's cross checks:
+        """Creme's own checks. On an update nothing is blamed that is not touched.
 
-        a record may hold older values that would not be accepted today.
+        A record may hold older values that would not be accepted today.
         """
         untouched = [] if new else [c.name for c in entity._meta.fields if c.name not in touched]
         try:
