@@ -158,6 +158,7 @@ class MemorySystem:
         self._clock = clock
         self._ticks = 0
         self._children = 0
+        self._inner: dict[int, dict[str, FieldInfo]] = {}
 
     def table(self, resource: str) -> Table:
         return self.tables[resource]
@@ -360,7 +361,7 @@ class MemorySystem:
     ) -> dict[str, Any]:
         if not isinstance(given, Mapping):
             raise Refusal("invalid", f"{info.name} must be a record", info.name)
-        infos = {inner.name: inner for inner in info.fields}
+        infos = self._inner.get(id(info)) or self._learn(info)
         child = {} if dry else {name: old.get(name) for name in infos}
         for name, value in given.items():
             if name == "id":
@@ -377,43 +378,54 @@ class MemorySystem:
                 raise Refusal("invalid", f"{name} must be given", name)
         return child
 
+    def _learn(self, info: FieldInfo) -> dict[str, FieldInfo]:
+        infos = {inner.name: inner for inner in info.fields}
+        self._inner[id(info)] = infos
+        return infos
+
     def _scalar(self, info: FieldInfo, value: Any, path: str) -> Any:
-        name = path.partition(".")[2]
+        """The value as stored. `path` is `resource.field`; its part after the dot is to blame."""
         if info.type == "text":
-            return self._text(info, value, path, name)
+            return self._text(info, value, path)
         if info.type == "decimal":
-            return self._decimal(info, value, name)
+            return self._decimal(info, value, path)
+        complaint = ""
         if info.type == "choice":
-            if value not in {choice.value for choice in info.choices}:
-                raise Refusal("invalid", f"{value} is not a choice of {name}", name)
-            return value
-        if info.type in ("reference", "references"):
+            if not any(choice.value == value for choice in info.choices):
+                complaint = f"has no choice {value}"
+        elif info.type in ("reference", "references"):
             known = self.tables.get(info.reference or "")
             if known is not None and (value not in known.rows or known.rows[value].gone):
-                raise Refusal("invalid", f"{name} points to {value}, which is not there", name)
-            return value
-        if not _fits(info.type, value):
-            raise Refusal("invalid", f"{name} must be of the type {info.type}", name)
+                complaint = f"points to {value}, which is not there"
+        elif not _fits(info.type, value):
+            complaint = f"must be of the type {info.type}"
+        if complaint:
+            raise _blame(path, complaint)
         return value
 
-    def _text(self, info: FieldInfo, value: Any, path: str, name: str) -> str:
+    def _text(self, info: FieldInfo, value: Any, path: str) -> str:
         if not isinstance(value, str):
-            raise Refusal("invalid", f"{name} must be a text", name)
+            raise _blame(path, "must be a text")
         text = value.strip()[: info.max_length] if self.behaviour.lossy else value
         if info.max_length is not None and len(text) > info.max_length:
-            raise Refusal("invalid", f"{name} is longer than {info.max_length} characters", name)
+            raise _blame(path, f"is longer than {info.max_length} characters")
         return text.upper() if path in self.behaviour.upper else text
 
-    def _decimal(self, info: FieldInfo, value: Any, name: str) -> Decimal:
+    def _decimal(self, info: FieldInfo, value: Any, path: str) -> Decimal:
         if isinstance(value, bool) or not isinstance(value, Decimal | int):
-            raise Refusal("invalid", f"{name} must be a decimal number", name)
+            raise _blame(path, "must be a decimal number")
         number = Decimal(value)
         if info.scale is None:
             return number
         rounded = number.quantize(Decimal(1).scaleb(-info.scale), rounding=ROUND_HALF_UP)
         if rounded != number and not self.behaviour.lossy:
-            raise Refusal("invalid", f"{name} has more than {info.scale} decimal places", name)
+            raise _blame(path, f"has more than {info.scale} decimal places")
         return rounded
+
+
+def _blame(path: str, complaint: str) -> Refusal:
+    name = path.partition(".")[2]
+    return Refusal("invalid", f"{name} {complaint}", name)
 
 
 def _fits(kind: str, value: Any) -> bool:
