@@ -196,10 +196,8 @@ def recover_open(store: Store, lines: Mapping[str, Line]) -> int:
     Must run before anything is planned. Raises `TryLater` where the system in question is away:
     nothing may be written to a coupling of which an open write is not known.
     """
-    groups: dict[tuple[int, int], list[Journal]] = {}
-    for entry in store.journal.open_intents():
-        groups.setdefault((entry.run_id, entry.step), []).append(entry)
-    for (run_number, number), entries in groups.items():
+    groups = dict.fromkeys((entry.run_id, entry.step) for entry in store.journal.open_intents())
+    for run_number, number in groups:
         run = store.runs.get(run_number)
         step = next(
             step for page in store.runs.steps(run) for step in page if step.number == number

@@ -132,7 +132,9 @@ class Intake:
                     self.work.touched.setdefault(coupling, set()).add(side)
             elif change.gone:
                 self._store.replica.remove(entity, side, [record])
-            elif _stuck(change, stuck) or (not forced and record in known and _echo(change, known[record][0])):
+            elif _stuck(change, stuck) or (
+                not forced and record in known and _echo(change, known[record][0])
+            ):
                 self.work.echoes += 1
             else:
                 wanted.append(record)

@@ -13,6 +13,9 @@ from koppel.model import ENTITIES
 from koppel.store import Store
 from koppel.sync.rule import SIDES, Rule, Side
 
+HINT_SECRET = "hint_secret"
+"""A connection's secret of its own: signs what the system sends to Koppel."""
+
 Connect = Callable[[str, Mapping[str, str]], Connector]
 """Connector type and settings -> connector (`koppel.connectors.registry.connect`)."""
 
@@ -74,6 +77,7 @@ class Lines:
         if name not in self.connectors:
             row = self.store.connections.get(name)
             settings = self.store.connections.settings(name)
+            settings.pop(HINT_SECRET, None)
             self.connectors[name] = self.connect(row.type, settings)
         return self.connectors[name]
 
@@ -129,13 +133,17 @@ class Lines:
         text = documents.get("mapping", name) or shipped_mapping(row.type, entity, side=row.side)
         return text, documents.get("overlay", name)
 
-    def mapper(self, connection: str, entity: str) -> Mapper:
-        """The compiled mapping; raises all its faults at once."""
+    def mapper(self, connection: str, entity: str, *, offline: bool = False) -> Mapper:
+        """The compiled mapping; raises all its faults at once.
+
+        `offline`: against the description that was accepted last, without asking the system.
+        """
         text, overlay = self.mapping_text(connection, entity)
         document = load_mapping(text, source=f"{connection}/{entity}.toml", overlay=overlay)
-        return compile_mapping(
-            document, self.describe(connection), entity_type=ENTITIES.get(entity)
+        resources = (
+            self.store.connections.schema(connection) if offline else self.describe(connection)
         )
+        return compile_mapping(document, resources, entity_type=ENTITIES.get(entity))
 
     def line(self, rule: Rule) -> Line:
         """The line of a rule, compiled once."""

@@ -23,7 +23,7 @@ _CHUNK = 500
 
 @dataclass
 class Pairs:
-    """`couple`: CRM id -> (ERP id, reasons); `blocked`: side -> records that must not be created."""
+    """`couple`: CRM id -> (ERP id, reasons); `blocked`: side -> records not to be created."""
 
     couple: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     review: list[tuple[str, str, float, tuple[str, ...]]] = field(default_factory=list)

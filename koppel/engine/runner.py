@@ -25,6 +25,9 @@ from koppel.sync.rule import SIDES, Side
 PASSES = 3
 """Stale writes, followed merges and children whose parent arrived are taken up in the same run."""
 
+_ROUTINE = ("poll", "hint")
+"""What triggers runs all the time: they are kept only if they had something to do."""
+
 Selection = Mapping[str, Mapping[Side, Sequence[str]]]
 """Entity -> side -> native ids: synchronise just these."""
 
@@ -281,6 +284,9 @@ class Engine:
         counts = dict(run.counts)
         counts["steps"] = self.store.runs.count_steps(run)
         counts["writes"] = self.store.journal.count(run.id)
+        if run.trigger in _ROUTINE and not counts["steps"]:
+            self.store.runs.forget(run)
+            return
         self.store.runs.end(run, "done", counts=counts)
         self.store.runs.supersede(run.id)
         for line in self.lines.all():

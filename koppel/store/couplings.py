@@ -133,6 +133,11 @@ class CouplingStore:
                 yield _value(row)
             last = rows[-1].id
 
+    def in_step_at(self, coupling: str) -> str | None:
+        """When both sides were last in step, as ISO 8601 in UTC."""
+        row = Coupling.objects.filter(id=coupling).only("in_step_at").first()
+        return row.in_step_at.isoformat() if row and row.in_step_at else None
+
     def cursor(self, entity: str, side: Side) -> str | None:
         """How far a side has been read; None before the first time."""
         row = Cursor.objects.filter(entity=entity, side=side).first()

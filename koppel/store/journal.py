@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from koppel.connectors.base import Gone, Record, Write
+from koppel.errors import NeedsUser
 from koppel.store.codec import encode, encode_record, encode_write
 from koppel.store.models import Journal, Run
 from koppel.store.opening import Clock
@@ -83,6 +84,14 @@ class JournalStore:
     def count(self, run: int) -> int:
         """How many writes of a run were carried out."""
         return Journal.objects.filter(run_id=run, state="done").count()
+
+    def last_writing_run(self) -> int:
+        """The newest run that wrote something, undo runs excepted; `NeedsUser` if there is none."""
+        rows = Journal.objects.filter(state="done").exclude(run__kind="undo")
+        newest = rows.order_by("-run_id").values_list("run_id", flat=True).first()
+        if newest is None:
+            raise NeedsUser("no run has written anything yet; there is nothing to undo")
+        return int(newest)
 
     def of_coupling(self, coupling: str, limit: int = 100) -> list[Journal]:
         """The history of one coupling, newest first."""

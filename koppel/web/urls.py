@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from koppel.web import hooks, pages
+
+urlpatterns: list[URLPattern] = [
+    path("", pages.home, name="home"),
+    path("login", LoginView.as_view(template_name="web/login.html"), name="login"),
+    path("logout", LogoutView.as_view(next_page="/"), name="logout"),
+    path("healthz", pages.healthz, name="healthz"),
+    path("couplings/<str:coupling>", pages.coupling, name="coupling"),
+    path("records/<str:entity>/<str:side>/<str:record>", pages.record, name="record"),
+    path("hints/<str:connection>", hooks.hint, name="hint"),
+    path("api/card/<str:connection>/<str:resource>/<str:record>", hooks.card, name="card"),
+    path("api/sync/<str:connection>/<str:resource>/<str:record>", hooks.press, name="press"),
+]

@@ -1,0 +1,104 @@
+"""`koppel serve | demo`."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import signal
+import socket
+import threading
+from typing import Annotated, Any
+
+import typer
+
+from koppel import config
+from koppel.cli.app import app, session
+from koppel.cli.session import Session, err
+from koppel.engine import Engine
+from koppel.engine.lines import Lines
+from koppel.engine.watch import Pace, Watch
+from koppel.errors import NeedsUser
+from koppel.store import Store
+
+
+@app.command()
+def serve(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8200,
+    poll: Annotated[float, typer.Option(help="Seconds between polls.")] = 5.0,
+    sweep: Annotated[float, typer.Option(help="Seconds between sweeps for deletes.")] = 600.0,
+) -> None:
+    """Keep both systems in step, take hints, and show Koppel's pages, until stopped."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    here = session(context)
+    free(host, port)
+    store = here.store()
+    watch = Watch(lambda: _engine(here), config.now, Pace(poll=poll, sweep=sweep))
+    server = _server(store, watch, host, port)
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    watch.start()
+    thread = threading.Thread(target=server.run, name="koppel-web", daemon=True)
+    thread.start()
+    here.say(f"Koppel serves on http://{host}:{port} (stop: Ctrl-C)")
+    stop.wait()
+    err.print("Stopping: what is being written is finished first.")
+    watch.stop()
+    server.close()
+
+
+def _engine(here: Session) -> Engine:
+    """The watch's own engine; its store shares the database, not the connection."""
+    from koppel.store.secrets import find_key
+
+    return Engine(Store(config.now, find_key(here.home)))
+
+
+def free(host: str, port: int) -> None:
+    """Is the port free? `NeedsUser` says which is not."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise NeedsUser(
+                f"port {port} on {host} cannot be used: {error.strerror}",
+                remedy="Stop what listens there, or choose another with --port",
+            ) from error
+
+
+def _server(store: Store, watch: Watch, host: str, port: int) -> Any:
+    from django.conf import settings
+    from django.core.wsgi import get_wsgi_application
+    from waitress import create_server
+
+    from koppel.connectors import registry
+    from koppel.web import service
+
+    if host not in settings.ALLOWED_HOSTS:
+        settings.ALLOWED_HOSTS.append(host)
+    service.use(
+        service.Service(
+            store=store, lines=Lines(store, registry.connect), watch=watch, clock=config.now
+        )
+    )
+    return create_server(get_wsgi_application(), host=host, port=port, threads=6, ident="koppel")
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    once: Annotated[bool, typer.Option(help="Set up, couple, print, and end.")] = False,
+    reset: Annotated[bool, typer.Option(help="Begin from the fresh demo data.")] = False,
+) -> None:
+    """Bring a real Tryton and a real Creme up, couple them, and keep them running."""
+    try:
+        lab = importlib.import_module("lab.demo")
+    except ModuleNotFoundError as error:
+        raise NeedsUser(
+            "the demo needs the folder `lab`, which is not part of an installed Koppel",
+            remedy="Get the sources and run: make demo",
+        ) from error
+    raise typer.Exit(lab.run(once=once, reset=reset))

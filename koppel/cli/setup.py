@@ -1,0 +1,209 @@
+"""`koppel init | check | describe | export | import`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import tomlkit
+import typer
+
+from koppel.cli.app import Json, app, session
+from koppel.cli.session import out, plain, table
+from koppel.connectors import registry
+from koppel.engine import Engine
+from koppel.engine.lines import HINT_SECRET
+from koppel.errors import NeedsUser
+from koppel.mapping.document import default_rule, load_mapping, load_rule
+from koppel.store import Store
+
+Setting = Annotated[
+    list[str] | None, typer.Option(help="A setting as name=value; secrets better by environment.")
+]
+
+
+@app.command()
+def init(
+    context: typer.Context,
+    crm: Annotated[str, typer.Option(help="The CRM's connector type.")] = "creme",
+    erp: Annotated[str, typer.Option(help="The ERP's connector type.")] = "tryton",
+    crm_set: Setting = None,
+    erp_set: Setting = None,
+    entities: Annotated[str, typer.Option(help="What to couple.")] = "partner,contact",
+    json: Json = False,
+) -> None:
+    """Configure both connections and the sync rules; asks for what is missing.
+
+    A setting may also come from the environment: KOPPEL_CRM_URL, KOPPEL_ERP_PASSWORD and so on.
+    """
+    here = session(context, json)
+    store = here.store(create=True)
+    for side, type_name, given in (("crm", crm, crm_set), ("erp", erp, erp_set)):
+        config, secrets = _settings(side, type_name, given or [])
+        store.connections.put(type_name, side=side, type=type_name, config=config, secrets=secrets)
+    names = {"crm": crm, "erp": erp}
+    for entity in filter(None, (name.strip() for name in entities.split(","))):
+        if store.documents.get("rule", entity) is None:
+            text = default_rule(entity)
+            for side, name in names.items():
+                text = text.replace(f"{{{side}}}", name)
+            load_rule(text, source=f"rules/{entity}.toml")
+            store.documents.put("rule", entity, text, author=here.user)
+    store.inbox.log(here.user, "init", f"{crm} {erp}", entities=entities)
+    engine = Engine(store)
+    try:
+        health = engine.check()
+        for name, answer in health.items():
+            if not answer.ok:
+                raise NeedsUser(" ".join(answer.messages), place=name)
+        engine.lines.all()
+    finally:
+        engine.close()
+    here.print(
+        {"home": str(here.home), "connections": list(health), "entities": entities.split(",")},
+        lambda _: here.say(f"Ready: {crm} and {erp} answer. Next: koppel plan"),
+    )
+
+
+def _settings(side: str, type_name: str, given: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Settings and secrets: as given, from the environment, by asking, or the default."""
+    values: dict[str, str] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise NeedsUser(f"'{pair}' is no setting", remedy="Write it as name=value")
+        values[name] = value
+    options = registry.options(type_name)
+    prefix = f"KOPPEL_{side.upper()}_"
+    for option in options:
+        value = os.environ.get(f"{prefix}{option.name.upper()}", "")
+        if value:
+            values.setdefault(option.name, value)
+        if option.required and option.name not in values and sys.stdin.isatty():
+            values[option.name] = typer.prompt(
+                f"{type_name}: {option.label}", hide_input=option.secret
+            )
+    hidden = {option.name for option in options if option.secret} | {HINT_SECRET}
+    secret = os.environ.get(f"{prefix}HINT_SECRET") or values.pop(HINT_SECRET, "")
+    registry.complete(options, values, place=type_name)
+    secrets = {name: value for name, value in values.items() if name in hidden}
+    if secret:
+        secrets[HINT_SECRET] = secret
+    return {name: value for name, value in values.items() if name not in hidden}, secrets
+
+
+@app.command()
+def check(context: typer.Context, json: Json = False) -> None:
+    """Ask both systems how they are, and check rules and mappings against them."""
+    here = session(context, json)
+    with here.engine("asking the systems") as engine:
+        health = engine.check()
+        if all(answer.ok for answer in health.values()):
+            engine.lines.all()
+    here.print(
+        health,
+        lambda found: table(
+            "Connections",
+            ("name", "answers", "system", "version", "user", "remarks"),
+            [
+                (name, "yes" if h.ok else "NO", h.system, h.version, h.user, " ".join(h.messages))
+                for name, h in found.items()
+            ],
+        ),
+    )
+    if not all(answer.ok for answer in health.values()):
+        raise typer.Exit(3)
+
+
+@app.command()
+def describe(
+    context: typer.Context,
+    connection: Annotated[str, typer.Argument(help="Which system; default: all.")] = "",
+    json: Json = False,
+) -> None:
+    """Print the record types and fields as the systems themselves describe them."""
+    here = session(context, json)
+    with here.engine("asking the systems") as engine:
+        names = [connection] if connection else [c.name for c in engine.store.connections.all()]
+        found = {name: engine.lines.describe(name) for name in names}
+    here.print(found, lambda _: _show_resources(found))
+
+
+def _show_resources(found: dict[str, Any]) -> None:
+    for name, resources in found.items():
+        for resource in resources:
+            table(
+                f"{name}: {resource.name} ({resource.label})",
+                ("field", "type", "must", "may be written", "limit", "choices"),
+                [
+                    (
+                        info.name,
+                        info.type,
+                        "yes" if info.required else "",
+                        "yes" if info.writable else "no",
+                        info.max_length or info.scale or "",
+                        ", ".join(choice.value for choice in info.choices[:8])
+                        or ", ".join(child.name for child in info.fields),
+                    )
+                    for info in resource.fields
+                ],
+            )
+
+
+KINDS = ("rule", "mapping", "overlay")
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    file: Annotated[Path | None, typer.Argument(help="Where to; default: standard output.")] = None,
+) -> None:
+    """Write rules, mappings and connections (never a secret) as one TOML document."""
+    here = session(context)
+    text = tomlkit.dumps(exported(here.store()))
+    if file is None:
+        sys.stdout.write(text)
+    else:
+        file.write_text(text, encoding="utf-8")
+        here.say(f"Written to {file}.")
+
+
+def exported(store: Store) -> dict[str, Any]:
+    """The configuration as plain values."""
+    documents: dict[str, Any] = {
+        kind: {name: store.documents.get(kind, name) or "" for name in store.documents.names(kind)}
+        for kind in KINDS
+    }
+    connections = {
+        row.name: {"side": row.side, "type": row.type, "settings": plain(row.config)}
+        for row in store.connections.all()
+    }
+    return {"koppel": 1, "connections": connections, **documents}
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A document that `koppel export` wrote.")],
+    json: Json = False,
+) -> None:
+    """Read rules and mappings back; each becomes a new version where it differs."""
+    here = session(context, json)
+    try:
+        read = tomlkit.parse(file.read_text(encoding="utf-8")).unwrap()
+    except (OSError, tomlkit.exceptions.ParseError) as error:
+        raise NeedsUser(f"cannot be read: {error}", place=str(file)) from error
+    for name, text in read.get("rule", {}).items():
+        load_rule(text, source=f"{file}: rule {name}")
+    for name, text in read.get("mapping", {}).items():
+        load_mapping(text, source=f"{file}: mapping {name}")
+    store = here.store()
+    versions = {
+        f"{kind} {name}": store.documents.put(kind, name, text, author=here.user)
+        for kind in KINDS
+        for name, text in read.get(kind, {}).items()
+    }
+    store.inbox.log(here.user, "import", str(file))
+    here.print(versions, lambda found: out.print(f"Read {len(found)} documents."))

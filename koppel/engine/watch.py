@@ -1,0 +1,183 @@
+"""The watch: brings changes across while Koppel serves, by hints, by polling and at a press.
+
+One thread does all the writing. Hints for one record coalesce; a pressed button goes before hints,
+and hints before polling. A system that is away is asked again later, and nobody is held up.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from koppel.engine.runner import Engine
+from koppel.errors import KoppelError, TryLater
+from koppel.store import Store
+from koppel.store.models import Run
+from koppel.sync.rule import Side
+
+logger = logging.getLogger(__name__)
+
+MOST_HINTS = 5000
+"""More hints than this at once are dropped: the next poll finds what they were about."""
+
+
+@dataclass
+class Press:
+    """Somebody wants one record in step now, and waits for the answer."""
+
+    entity: str
+    side: Side
+    record: str
+    user: str
+    done: threading.Event = field(default_factory=threading.Event)
+    run: Run | None = None
+    error: KoppelError | None = None
+
+
+@dataclass
+class Pace:
+    """How often things happen, in seconds."""
+
+    poll: float = 5.0
+    sweep: float = 600.0
+    gather: float = 0.3
+    away: float = 15.0
+
+
+class Watch:
+    """The thread. `engine` is made inside it, for a database connection belongs to its thread."""
+
+    def __init__(
+        self,
+        make_engine: Callable[[], Engine],
+        clock: Callable[[], datetime],
+        pace: Pace | None = None,
+    ) -> None:
+        self._make_engine = make_engine
+        self._clock = clock
+        self.pace = pace or Pace()
+        self._hints: dict[tuple[str, Side, str], None] = {}
+        self._presses: list[Press] = []
+        self._there = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="koppel-watch", daemon=True)
+        self.last_error = ""
+        self.last_poll: datetime | None = None
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self, timeout: float = 30.0) -> None:
+        """Finish what is being done, then stop. `timeout` in seconds."""
+        with self._there:
+            self._stopping = True
+            self._there.notify_all()
+        self._thread.join(timeout)
+
+    def hint(self, entity: str, side: Side, record: str) -> None:
+        """A record may have changed."""
+        with self._there:
+            if len(self._hints) < MOST_HINTS:
+                self._hints[entity, side, record] = None
+            self._there.notify_all()
+
+    def press(
+        self, entity: str, side: Side, record: str, *, user: str, timeout: float = 25.0
+    ) -> Press:
+        """Synchronise one record now; waits at most `timeout` seconds for the result."""
+        press = Press(entity=entity, side=side, record=record, user=user)
+        with self._there:
+            self._presses.append(press)
+            self._there.notify_all()
+        press.done.wait(timeout)
+        return press
+
+    def _run(self) -> None:
+        engine = self._make_engine()
+        next_poll = self._clock()
+        next_sweep = self._clock() + timedelta(seconds=self.pace.sweep)
+        try:
+            while True:
+                presses, hints = self._wait(next_poll)
+                if self._stopping:
+                    return
+                for press in presses:
+                    self._press(engine, press)
+                if hints:
+                    self._guarded(engine, lambda h=hints: self._hinted(engine, h))
+                if self._clock() >= next_poll:
+                    sweep = self._clock() >= next_sweep
+                    fine = self._guarded(
+                        engine, lambda s=sweep: engine.sync(trigger="poll", sweep=s)
+                    )
+                    self.last_poll = self._clock()
+                    wait = self.pace.poll if fine else self.pace.away
+                    next_poll = self._clock() + timedelta(seconds=wait)
+                    if sweep and fine:
+                        next_sweep = self._clock() + timedelta(seconds=self.pace.sweep)
+        finally:
+            for press in self._presses:
+                press.done.set()
+            engine.close()
+            engine.store.close()
+
+    def _wait(self, until: datetime) -> tuple[list[Press], dict[tuple[str, Side, str], None]]:
+        """Until there is something to do; a short while longer if hints come in."""
+        with self._there:
+            while not self._stopping and not self._presses and not self._hints:
+                left = (until - self._clock()).total_seconds()
+                if left <= 0:
+                    break
+                self._there.wait(left)
+            if self._hints and not self._presses and not self._stopping:
+                self._there.wait(self.pace.gather)
+            presses, self._presses = self._presses, []
+            hints, self._hints = self._hints, {}
+            return presses, hints
+
+    def _press(self, engine: Engine, press: Press) -> None:
+        try:
+            press.run = engine.sync(
+                selection={press.entity: {press.side: [press.record]}},
+                trigger="button",
+                user=press.user,
+            )
+        except KoppelError as error:
+            press.error = error
+        finally:
+            press.done.set()
+
+    def _hinted(self, engine: Engine, hints: dict[tuple[str, Side, str], None]) -> None:
+        selection: dict[str, dict[Side, list[str]]] = {}
+        for entity, side, record in hints:
+            selection.setdefault(entity, {}).setdefault(side, []).append(record)
+        engine.sync(selection=selection, trigger="hint", sweep=False)
+
+    def _guarded(self, engine: Engine, work: Callable[[], Any]) -> bool:
+        """Do it unless a held plan waits for a person; note trouble, and go on."""
+        if held(engine.store) is not None:
+            self.last_error = "a plan is held and waits for a person"
+            return True
+        try:
+            work()
+        except TryLater as error:
+            self.last_error = str(error)
+            logger.warning("%s", error)
+            return False
+        except KoppelError as error:
+            self.last_error = str(error)
+            logger.error("%s", error)
+            engine.lines.refresh()
+            return False
+        self.last_error = ""
+        return True
+
+
+def held(store: Store) -> Run | None:
+    """The plan that waits for a person, where there is one."""
+    return store.runs.last(state="held")
