@@ -35,10 +35,15 @@ LANGUAGES = ("en", "de", "fr", "pl", "fi", "it", "nl", "es", "cs", "sv", "da", "
 NEW_LANGUAGES = {"sv": "Svenska", "da": "Dansk", "nb": "Norsk bokmål"}
 """Tryton has no translation for these, but customers speak them."""
 CURRENCIES = {
-    "EUR": ("Euro", "€"), "CHF": ("Swiss Franc", "CHF"), "PLN": ("Złoty", "zł"),
-    "SEK": ("Swedish Krona", "kr"), "NOK": ("Norwegian Krone", "kr"),
-    "DKK": ("Danish Krone", "kr"), "USD": ("US Dollar", "$"),
-}  # fmt: skip
+    "EUR": ("Euro", "€", "1"),
+    "CHF": ("Swiss Franc", "CHF", "0.94"),
+    "PLN": ("Złoty", "zł", "4.25"),
+    "SEK": ("Swedish Krona", "kr", "11.2"),
+    "NOK": ("Norwegian Krone", "kr", "11.7"),
+    "DKK": ("Danish Krone", "kr", "7.46"),
+    "USD": ("US Dollar", "$", "1.1"),
+}
+"""Code -> name, symbol, units per euro."""
 YEARS = (2025, 2026)
 TAXES = (("VAT 19 %", "0.19"), ("VAT 7 %", "0.07"), ("VAT 0 %", "0"))
 TERM_DAYS = {"prepaid": 0, "net 14": 14, "net 30": 30, "net 60": 60}
@@ -48,7 +53,7 @@ GROUPS = (
     "account.group_account", "account_product.group_account_product_admin",
     "account_payment.group_payment", "account_dunning.group_dunning",
     "account_credit_limit.group_credit_limit", "stock.group_stock", "sale.group_sale",
-    "sale.group_sale_admin", "sale_opportunity.group_opportunity",
+    "sale.group_sale_admin", "sale_opportunity.group_opportunity", "koppel.group_koppel",
 )  # fmt: skip
 """What Koppel's user may do: the daily business, no administration, no chart of accounts."""
 
@@ -82,21 +87,28 @@ def _xml_id(name: str) -> int:
 def add_places() -> None:
     """All countries, the currencies in use, the languages customers speak."""
     pool = Pool()
-    pool.get("country.country").create([
-        {"name": c.name, "code": c.alpha_2, "code3": c.alpha_3, "code_numeric": c.numeric}
-        for c in sorted(pycountry.countries, key=lambda c: str(c.alpha_2))
-    ])
+    pool.get("country.country").create(
+        [
+            {"name": c.name, "code": c.alpha_2, "code3": c.alpha_3, "code_numeric": c.numeric}
+            for c in sorted(pycountry.countries, key=lambda c: str(c.alpha_2))
+        ]
+    )
     numeric = {c.alpha_3: c.numeric for c in pycountry.currencies}
     currencies = pool.get("currency.currency").create([
         {"name": name, "symbol": symbol, "code": code, "numeric_code": numeric[code],
          "rounding": Decimal("0.01"), "digits": 2}
-        for code, (name, symbol) in CURRENCIES.items()
+        for code, (name, symbol, _) in CURRENCIES.items()
     ])  # fmt: skip
-    rates = dict(EUR="1", CHF="0.94", PLN="4.25", SEK="11.2", NOK="11.7", DKK="7.46", USD="1.1")
-    pool.get("currency.currency.rate").create([
-        {"currency": c.id, "date": dt.date(YEARS[0], 1, 1), "rate": Decimal(rates[c.code])}
-        for c in currencies
-    ])
+    pool.get("currency.currency.rate").create(
+        [
+            {
+                "currency": c.id,
+                "date": dt.date(YEARS[0], 1, 1),
+                "rate": Decimal(CURRENCIES[c.code][2]),
+            }
+            for c in currencies
+        ]
+    )
     language = pool.get("ir.lang")
     language.create([
         {"code": code, "name": name, "date": "%Y-%m-%d", "grouping": "[3, 3, 0]",
@@ -122,9 +134,9 @@ def add_company() -> Any:
         "identifiers": [("create", [{"type": "eu_vat", "code": "DE136695976"}])],
     }])  # fmt: skip
     euro = _one("currency.currency", [("code", "=", "EUR")])
-    (company,) = pool.get("company.company").create([
-        {"party": party.id, "currency": euro.id, "timezone": "Europe/Berlin"}
-    ])
+    (company,) = pool.get("company.company").create(
+        [{"party": party.id, "currency": euro.id, "timezone": "Europe/Berlin"}]
+    )
     return company
 
 
@@ -223,7 +235,9 @@ def add_relations() -> None:
     """The pair of relation types that ties a contact person to the company."""
     relation = Pool().get("party.relation.type")
     for there, back in RELATIONS:
-        one, other = relation.create([{"name": there}, {"name": back}])
+        one, other = relation.create([
+            {"name": there, "usages": ["koppel_contact"]}, {"name": back}
+        ])  # fmt: skip
         relation.write([one], {"reverse": other.id}, [other], {"reverse": one.id})
 
 

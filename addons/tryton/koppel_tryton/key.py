@@ -4,15 +4,18 @@ from trytond.model import Index, Model, Unique, fields
 
 
 class KeyMixin(Model):
-    """Adds `koppel_key`: unique where given, readonly for people, never copied.
+    """Adds `koppel_key`: unique where given, never copied.
+
+    Only the group "Koppel" may write it; the forms show it readonly. (Tryton refuses any value
+    from outside for a field that is readonly by itself.)
 
     A create that is sent twice (because the answer got lost) is refused by the database the
     second time, and found again by its key.
     """
 
     koppel_key = fields.Char(
-        "Koppel Key", readonly=True, strip=False,
-        help="Given by Koppel when it created this record.")
+        "Koppel Key", strip=False, help="Given by Koppel when it created this record."
+    )
 
     @classmethod
     def __setup__(cls):
@@ -20,7 +23,8 @@ class KeyMixin(Model):
         super().__setup__()
         table = cls.__table__()
         cls._sql_constraints.append(
-            ("koppel_key_unique", Unique(table, table.koppel_key), "koppel.msg_key_unique"))
+            ("koppel_key_unique", Unique(table, table.koppel_key), "koppel.msg_key_unique")
+        )
         cls._sql_indexes.add(Index(table, (table.koppel_key, Index.Equality(cardinality="high"))))
 
     @classmethod
