@@ -289,7 +289,7 @@ class Creme:
 
 
 def _addons() -> list[Path]:
-    return [ADDON] if (ADDON / "README.md").is_file() else []
+    return [ADDON] if (ADDON / "pyproject.toml").is_file() else []
 
 
 def _fingerprint(what: str) -> str:

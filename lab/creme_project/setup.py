@@ -101,7 +101,7 @@ def own_company() -> None:
         address="Werftstraße 14",
         zipcode="28237",
         city="Bremen",
-        country="Deutschland",
+        country="Germany",
     )
     company.save()
 
@@ -155,7 +155,7 @@ def coupling_role():
     role = found or UserRole.objects.smart_create(
         name="Koppel", creatable_models=models, listable_models=models
     )
-    role.allowed_apps = ["persons", *_addon()]
+    role.allowed_apps = ["persons"]
     role.save()
     if not found:
         for model in models:
@@ -175,18 +175,12 @@ def sales_role(name, special):
     role = found or UserRole.objects.smart_create(
         name=name, creatable_models=models, listable_models=models, exportable_models=models
     )
-    role.allowed_apps = [*apps, *_addon()]
+    role.allowed_apps = apps
     role.special_permissions = special
     role.save()
     if not found:
         allow_all(role, None)
     return role
-
-
-def _addon() -> list[str]:
-    from django.apps import apps
-
-    return ["koppel_creme"] if apps.is_installed("koppel_creme") else []
 
 
 def allow_all(role, model) -> None:
