@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from creme.creme_core.global_info import set_global_info
 from creme.creme_core.models import CremeUser, Relation
-from creme.persons import get_address_model, get_contact_model, get_organisation_model
 from creme.persons import constants as persons
+from creme.persons import get_address_model, get_contact_model, get_organisation_model
 from creme.persons.models import Civility, Sector
 from creme.persons.populate import UUID_CIVILITY_MR, UUID_CIVILITY_MRS
 from django.conf import settings
