@@ -1,12 +1,13 @@
 """One value between Creme and the wire: types, rounding, limits, and refusals that say why.
 
-On the wire an empty text is null, text has `\\n` line ends, a decimal is a text, dates and times are
-ISO 8601 (times in UTC), a choice is its stable key. Nothing is ever cut; decimals are rounded
+On the wire an empty text is null, text has `\\n` line ends, a decimal is a text, dates and times
+are ISO 8601 (times in UTC), a choice is its stable key. Nothing is ever cut; decimals are rounded
 half up, since SQLite and PostgreSQL round differently when left to it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
@@ -40,22 +41,36 @@ _TYPES = (
 )
 
 
-def outward(session: Session, column: models.Field, value: Any) -> Any:
-    """A value of the database as the wire carries it."""
-    if value is None:
-        return None
+def outward(session: Session, column: models.Field) -> Callable[[Any], Any]:
+    """Makes a function from a value of the database to what the wire carries."""
     kind = type_of(column)
-    if kind == "text":
-        return value.replace("\r\n", "\n").replace("\r", "\n") or None
-    if kind == "decimal":
-        return str(rounded(value, column.decimal_places))
-    if kind == "datetime":
-        return value.astimezone(UTC).isoformat()
-    if kind == "date":
-        return value.isoformat()
     if kind == "choice":
-        return session.outward(column.related_model).get(value)
-    return str(value) if kind == "reference" else value
+        return session.outward(column.related_model).get
+    if kind == "decimal":
+        return _or_nothing(lambda value: str(rounded(value, column.decimal_places)))
+    return _WRITERS.get(kind, _as_it_is)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _or_nothing(write: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else write(value)
+
+
+def _text_out(value: str | None) -> str | None:
+    if value and "\r" in value:
+        value = value.replace("\r\n", "\n").replace("\r", "\n")
+    return value or None
+
+
+_WRITERS: dict[str, Callable[[Any], Any]] = {
+    "text": _text_out,
+    "datetime": _or_nothing(lambda value: value.astimezone(UTC).isoformat()),
+    "date": _or_nothing(lambda value: value.isoformat()),
+    "reference": _or_nothing(str),
+}
 
 
 def inward(session: Session, column: models.Field, value: Any, name: str) -> Any:

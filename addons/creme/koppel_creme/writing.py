@@ -1,4 +1,4 @@
-"""Writing for Koppel: each write in a transaction of its own, done once, answered with what is.
+"""Writing for Koppel: done once, answered with what is there afterwards.
 
 What it promises:
 
@@ -8,6 +8,10 @@ What it promises:
 * An expected version is compared under a lock on the record.
 * Everything goes through Creme's own models: validation, history, workflows, trash, and the
   credentials of the user behind the token.
+
+Writes to different records share a transaction, each in a savepoint of its own, since locking and
+reading back many at once costs little more than one. Whatever upsets such a transaction as a whole
+makes its writes be done again one by one.
 """
 
 from __future__ import annotations
@@ -15,46 +19,55 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from creme.creme_core.core.deletion import entity_deletor_registry
 from creme.creme_core.core.exceptions import ConflictError
 from creme.creme_core.core.workflow import run_workflow_engine
-from creme.creme_core.global_info import set_global_info
-from creme.creme_core.models import CremeEntity
+from creme.creme_core.global_info import get_per_request_cache
+from creme.creme_core.models import CremeEntity, Workflow
 from creme.persons import get_address_model
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, OperationalError
 from django.db.models import ProtectedError
 from django.db.transaction import atomic
 
-from . import hints, reading
+from . import deeds, hints, reading
 from .errors import BadCall, Invalid, Refusal
 from .models import DoneWrite
 from .parts.columns import refused
-from .resources import Resource, resource
+from .resources import Resource, resource, resources
 from .session import Session
 
 logger = logging.getLogger(__name__)
 
 MAX_WRITE = 200
-_TRIES = 4
-_KINDS = ("create", "update", "delete", "act")
-ACTIONS = ("restore",)
+TOGETHER = 25
+"""So many writes at most share a transaction: other users wait no longer than that for SQLite."""
+_TRIES = 5
+
+Wish = Mapping[str, Any]
+Told = dict[str, Any]
 
 
-def write(session: Session, batch: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def write(session: Session, batch: Sequence[Wish]) -> list[Told]:
     """One outcome for each write, in the same order."""
     if len(batch) > MAX_WRITE:
         raise BadCall(400, "too_many", f"At most {MAX_WRITE} writes per call.")
     for wish in batch:
         _check_shape(wish)
+    # A workflow may change other records of the same batch: then each goes alone.
+    ours = [kind.content_type for kind in resources().values()]
+    alone = Workflow.objects.filter(enabled=True, content_type__in=ours).exists()
+    outcomes: list[Told] = []
     with hints.quiet():
-        return [_outcome(session, wish) for wish in batch]
+        for wishes in _groups(batch, 1 if alone else TOGETHER):
+            outcomes += _settled(session, wishes)
+    return outcomes
 
 
-def recover(wish: Mapping[str, Any]) -> dict[str, Any] | None:
+def recover(wish: Wish) -> Told | None:
     """What became of a write; None: it did not happen.
 
     A write with the same key that is still under way is waited for: taking the key blocks until
@@ -68,7 +81,7 @@ def recover(wish: Mapping[str, Any]) -> dict[str, Any] | None:
     except _NotDone:
         return None
     except IntegrityError:
-        return _done(wish)
+        return _repeated(DoneWrite.objects.get(key=wish["key"]), wish)
 
 
 class _NotDone(Exception):
@@ -76,8 +89,8 @@ class _NotDone(Exception):
 
 
 def _check_shape(wish: Any) -> None:
-    if not isinstance(wish, Mapping) or wish.get("kind") not in _KINDS:
-        raise BadCall(400, "bad_write", f"A write has one of the kinds {', '.join(_KINDS)}.")
+    if not isinstance(wish, Mapping) or wish.get("kind") not in deeds.KINDS:
+        raise BadCall(400, "bad_write", f"A write has one of the kinds {', '.join(deeds.KINDS)}.")
     key = wish.get("key")
     if not isinstance(key, str) or not 0 < len(key) <= 200:
         raise BadCall(400, "bad_write", "A write needs a key of 1 to 200 characters.")
@@ -86,20 +99,164 @@ def _check_shape(wish: Any) -> None:
     resource(wish.get("resource", ""))
 
 
-def _named(wish: Mapping[str, Any]) -> dict[str, str]:
+def _groups(batch: Sequence[Wish], most: int) -> Iterator[list[Wish]]:
+    """Consecutive writes, no record and no key twice in a group."""
+    group: list[Wish] = []
+    taken: set[Any] = set()
+    for wish in batch:
+        marks = {("key", wish["key"])}
+        if wish["kind"] != "create":
+            marks.add(("record", deeds.record_id(wish)))
+        if group and (len(group) >= most or marks & taken):
+            yield group
+            group, taken = [], set()
+        group.append(wish)
+        taken |= marks
+    if group:
+        yield group
+
+
+def _settled(session: Session, wishes: list[Wish]) -> list[Told]:
+    """The outcomes of a group; what upsets it as a whole is tried again, one by one."""
+    last: Exception | None = None
+    for attempt in range(1, _TRIES + 1):
+        try:
+            with atomic():
+                return _Group(session, wishes).run()
+        except (OperationalError, IntegrityError) as error:
+            if len(wishes) > 1:
+                return [told for wish in wishes for told in _settled(session, [wish])]
+            last = error
+            time.sleep(0.05 * 2**attempt)
+    logger.warning("A write of Koppel was given up after %s tries: %s", _TRIES, last)
+    if isinstance(last, IntegrityError):
+        return [_refusal(Invalid("Creme's database does not accept this record."))]
+    return [_refusal(Refusal("locked", "Creme's database is busy; try again later."))]
+
+
+class _Group:
+    """Some writes to different records in one transaction."""
+
+    def __init__(self, session: Session, wishes: Sequence[Wish]) -> None:
+        self.session = session
+        self.wishes = wishes
+        self.done: dict[int, tuple[Resource, deeds.Done]] = {}
+        self.outcomes: dict[int, Told] = {}
+
+    def run(self) -> list[Told]:
+        known = DoneWrite.objects.in_bulk([w["key"] for w in self.wishes], field_name="key")
+        fresh = [i for i, wish in enumerate(self.wishes) if wish["key"] not in known]
+        for index, wish in enumerate(self.wishes):
+            if wish["key"] in known:
+                self.outcomes[index] = _repeated(known[wish["key"]], wish)
+        if fresh:
+            # First of all the keys: they make a twin of one of these writes wait.
+            rows = DoneWrite.objects.bulk_create(
+                [DoneWrite(**_named(self.wishes[index])) for index in fresh]
+            )
+            locked = self._lock(fresh)
+            for index in fresh:
+                self._do(index, locked)
+            self._read_back(dict(zip(fresh, rows, strict=True)))
+        return [self.outcomes[index] for index in range(len(self.wishes))]
+
+    def _lock(self, fresh: Sequence[int]) -> dict[str, deeds.Locked]:
+        """Lock and read what is to be changed; a row of an entity stands for its children too."""
+        ids: dict[str, set[int]] = defaultdict(set)
+        guarded: dict[str, set[int]] = defaultdict(set)
+        for wish in (self.wishes[index] for index in fresh):
+            if wish["kind"] != "create":
+                ids[wish["resource"]].add(deeds.record_id(wish))
+                if wish.get("expected") is not None:
+                    guarded[wish["resource"]].add(deeds.record_id(wish))
+        if not ids:
+            return {}
+        every = set().union(*ids.values())
+        _locked(CremeEntity.objects.filter(pk__in=every))
+        _locked(get_address_model().objects.filter(object__in=every))
+        found = {}
+        for name, some in ids.items():
+            kind = resource(name)
+            records = kind.read(self.session, guarded[name]) if guarded[name] else {}
+            found[name] = deeds.Locked(
+                kind.model.objects.select_related("user").in_bulk(some),
+                {pk: record["version"] for pk, record in records.items()},
+            )
+        return found
+
+    def _do(self, index: int, locked: Mapping[str, deeds.Locked]) -> None:
+        wish = self.wishes[index]
+        kind = resource(wish["resource"])
+        _forget_open_lines()
+        try:
+            with atomic(), run_workflow_engine(user=self.session.user):
+                done = deeds.do(self.session, kind, wish, locked.get(kind.name) or deeds.Locked())
+        except Refusal as error:
+            self.outcomes[index] = _refusal(error)
+        except ValidationError as error:
+            faults = error.message_dict if hasattr(error, "error_dict") else {"": error.messages}
+            self.outcomes[index] = _refusal(refused(faults))
+        except PermissionDenied as error:
+            self.outcomes[index] = _refusal(Refusal("forbidden", _sentence(error)))
+        except (ProtectedError, ConflictError) as error:
+            self.outcomes[index] = _refusal(Refusal("in_use", _sentence(error)))
+        except OperationalError:
+            raise
+        except Exception as error:
+            logger.exception("A write of Koppel failed inside Creme.")
+            name = type(error).__name__
+            self.outcomes[index] = _refusal(
+                Invalid(f"Creme failed on this record ({name}); its log tells more.")
+            )
+        else:
+            self.done[index] = (kind, done)
+
+    def _read_back(self, rows: Mapping[int, DoneWrite]) -> None:
+        """What is there now becomes the outcome; the keys of refused writes are given back."""
+        there: dict[str, set[int]] = defaultdict(set)
+        for kind, done in self.done.values():
+            if not done.gone:
+                there[kind.name].add(done.pk)
+        records = {name: resource(name).read(self.session, ids) for name, ids in there.items()}
+        for index, (kind, done) in self.done.items():
+            after = (
+                {"gone": reading.gone(kind, done.pk, trashed=True)}
+                if done.gone
+                else {"record": records[kind.name][done.pk]}
+            )
+            self.outcomes[index] = {"kind": "written", "after": after}
+            rows[index].outcome = json.dumps(self.outcomes[index], ensure_ascii=False)
+        DoneWrite.objects.bulk_update([rows[index] for index in self.done], ["outcome"])
+        unused = [row.pk for index, row in rows.items() if index not in self.done]
+        if unused:
+            DoneWrite.objects.filter(pk__in=unused).delete()
+
+
+def _locked(queryset) -> None:
+    """Lock rows in one order, so that two calls never wait for each other crosswise."""
+    list(queryset.select_for_update().order_by("pk").values_list("pk"))
+
+
+def _forget_open_lines() -> None:
+    """Creme goes on writing to one history line per record and request: each write gets its own."""
+    cache = get_per_request_cache()
+    for key in [k for k in cache if str(k).startswith("creme_core-history_lines-")]:
+        del cache[key]
+
+
+def _named(wish: Wish) -> dict[str, str]:
     return {"key": wish["key"], "kind": wish["kind"], "resource": wish["resource"]}
 
 
-def _done(wish: Mapping[str, Any]) -> dict[str, Any]:
-    row = DoneWrite.objects.get(key=wish["key"])
+def _repeated(row: DoneWrite, wish: Wish) -> Told:
     if (row.kind, row.resource) != (wish["kind"], wish["resource"]):
         return _refusal(
-            Invalid(f"The key {wish['key']} belongs to another write ({row.kind} {row.resource}).")
+            Invalid(f"The key {row.key} belongs to another write ({row.kind} {row.resource}).")
         )
     return json.loads(row.outcome)
 
 
-def _refusal(error: Refusal) -> dict[str, Any]:
+def _refusal(error: Refusal) -> Told:
     return {
         "kind": "refused",
         "reason": error.reason,
@@ -108,136 +265,5 @@ def _refusal(error: Refusal) -> dict[str, Any]:
     }
 
 
-def _outcome(session: Session, wish: Mapping[str, Any]) -> dict[str, Any]:
-    """The outcome of one write; what another user's lock stopped is tried again a few times."""
-    for attempt in range(1, _TRIES + 1):
-        # Creme keeps the open line of a history for as long as a request: each write its own.
-        set_global_info(user=session.user, per_request_cache={})
-        try:
-            return _attempt(session, wish)
-        except OperationalError:
-            if attempt == _TRIES:
-                logger.warning("A write of Koppel met a lock %s times and was given up.", _TRIES)
-                return _refusal(Refusal("locked", "Creme's database is busy; try again later."))
-            time.sleep(0.05 * 2**attempt)
-    raise AssertionError("unreachable")
-
-
-def _attempt(session: Session, wish: Mapping[str, Any]) -> dict[str, Any]:
-    kind = resource(wish["resource"])
-    try:
-        with atomic():
-            # First of all the key: it makes a twin wait, and takes SQLite's lock before any read.
-            try:
-                with atomic():
-                    row = DoneWrite.objects.create(**_named(wish))
-            except IntegrityError:
-                return _done(wish)
-            with run_workflow_engine(user=session.user):
-                pk, gone = _DO[wish["kind"]](session, kind, wish)
-            outcome = {"kind": "written", "after": _after(session, kind, pk, gone)}
-            row.outcome = json.dumps(outcome, ensure_ascii=False)
-            row.save(update_fields=["outcome"])
-            return outcome
-    except Refusal as error:
-        return _refusal(error)
-    except ValidationError as error:
-        faults = error.message_dict if hasattr(error, "error_dict") else {"": error.messages}
-        return _refusal(refused(faults))
-    except PermissionDenied as error:
-        return _refusal(Refusal("forbidden", _sentence(error)))
-    except (ProtectedError, ConflictError) as error:
-        return _refusal(Refusal("in_use", _sentence(error)))
-    except OperationalError:
-        raise
-    except Exception as error:
-        logger.exception("A write of Koppel failed inside Creme.")
-        return _refusal(
-            Invalid(f"Creme failed on this record ({type(error).__name__}); see its log.")
-        )
-
-
 def _sentence(error: Exception) -> str:
     return str(error.args[0]) if error.args else "Creme refused without a reason."
-
-
-def _after(session: Session, kind: Resource, pk: int, gone: bool) -> dict[str, Any]:
-    if gone:
-        return {"gone": reading.gone(kind, pk, trashed=True)}
-    return {"record": kind.read(session, [pk])[pk]}
-
-
-def _create(session: Session, kind: Resource, wish: Mapping[str, Any]) -> tuple[int, bool]:
-    session.user.has_perm_to_create_or_die(kind.model)
-    entity = kind.model()
-    entity.user = session.user
-    _fill(session, kind, entity, wish.get("fields", {}), new=True)
-    return entity.pk, False
-
-
-def _update(session: Session, kind: Resource, wish: Mapping[str, Any]) -> tuple[int, bool]:
-    entity = _locked(session, kind, wish)
-    session.user.has_perm_to_change_or_die(entity)
-    _fill(session, kind, entity, wish.get("fields", {}), new=False)
-    return entity.pk, False
-
-
-def _fill(
-    session: Session, kind: Resource, entity: CremeEntity, fields: Mapping[str, Any], *, new: bool
-) -> None:
-    kind.check_names(session, fields)
-    changed = [part.assign(session, entity, fields, new=new) for part in kind.parts]
-    if new or any(changed):
-        entity.save()
-    again = [part.follow(session, entity, fields, new=new) for part in kind.parts]
-    if any(again):
-        entity.save()
-
-
-def _delete(session: Session, kind: Resource, wish: Mapping[str, Any]) -> tuple[int, bool]:
-    entity = _locked(session, kind, wish)
-    deletor = entity_deletor_registry.get(model=kind.model)
-    if deletor is None:
-        raise Refusal("forbidden", f"Creme has no way to delete {kind.name}.")
-    deletor.check_permissions(user=session.user, entity=entity)
-    deletor.perform(user=session.user, entity=entity)
-    return entity.pk, True
-
-
-def _act(session: Session, kind: Resource, wish: Mapping[str, Any]) -> tuple[int, bool]:
-    if wish.get("action") not in ACTIONS:
-        raise Invalid(f"{kind.name} knows no action {wish.get('action')!r}.")
-    entity = _row(kind, wish)
-    session.user.has_perm_to_delete_or_die(entity)
-    if entity.is_deleted:
-        entity.restore()
-    return entity.pk, False
-
-
-def _row(kind: Resource, wish: Mapping[str, Any]) -> CremeEntity:
-    """The record, locked until the transaction ends; its parent row stands for its children too."""
-    text = str(wish.get("id", ""))
-    pk = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
-    CremeEntity.objects.select_for_update().filter(pk=pk).first()
-    entity = kind.model.objects.filter(pk=pk).first()
-    if entity is None:
-        raise Refusal("missing", f"{kind.name} {text} is not there any more.")
-    return entity
-
-
-def _locked(session: Session, kind: Resource, wish: Mapping[str, Any]) -> CremeEntity:
-    entity = _row(kind, wish)
-    if entity.is_deleted:
-        raise Refusal("missing", f"{kind.name} {entity.pk} is in the trash.")
-    if not session.user.has_perm_to_view(entity):
-        raise Refusal("forbidden", f"{session.user} may not view {kind.name} {entity.pk}.")
-    expected = wish.get("expected")
-    if expected is not None:
-        list(get_address_model().objects.select_for_update().filter(object_id=entity.pk))
-        here = kind.read(session, [entity.pk])[entity.pk]["version"]
-        if here != expected:
-            raise Refusal("stale", f"{kind.name} {entity.pk} was changed since it was last read.")
-    return entity
-
-
-_DO = {"create": _create, "update": _update, "delete": _delete, "act": _act}

@@ -61,13 +61,11 @@ class Addresses(Part):
             for name, address_id in zip(_MAIN, address_ids, strict=True):
                 if address_id is not None:
                     place[address_id] = (pk, name)
+        tellers = {name: values.outward(session, c) for name, c in self.columns.items()}
         rows = self.address.objects.filter(object_id__in=ids).order_by("pk")
         for row in rows.values("pk", "object_id", *_FIELDS):
             told = {"id": str(row["pk"])}
-            told.update(
-                (name, values.outward(session, column, row[name]))
-                for name, column in self.columns.items()
-            )
+            told.update((name, tell(row[name])) for name, tell in tellers.items())
             pk, name = place.get(row["pk"], (row["object_id"], ""))
             if pk in records and name:
                 records[pk][name] = told
@@ -140,7 +138,7 @@ class Addresses(Part):
             address.owner = entity
         if changed:
             try:
-                address.full_clean()
+                address.full_clean(exclude=("content_type", "object"))
             except ValidationError as error:
                 raise refused(error.message_dict, f"{place}.") from None
             address.save()

@@ -68,14 +68,14 @@ class Columns(Part):
         return told
 
     def read(self, session: Session, ids: Collection[int]) -> dict[int, dict[str, Any]]:
-        plain = [(name, column.attname, column) for name, column in self.columns.items()]
+        plain = [
+            (name, column.attname, values.outward(session, column))
+            for name, column in self.columns.items()
+        ]
         wanted = [attname for _, attname, _ in plain]
         records: dict[int, dict[str, Any]] = {}
         for row in self.model.objects.filter(pk__in=ids).values("pk", *wanted):
-            records[row["pk"]] = {
-                name: values.outward(session, column, row[attname])
-                for name, attname, column in plain
-            }
+            records[row["pk"]] = {name: tell(row[attname]) for name, attname, tell in plain}
         for name, column in self.many.items():
             for pk, found in self._read_many(session, column, records).items():
                 records[pk][name] = found
@@ -129,7 +129,9 @@ class Columns(Part):
 
         A record may hold older values that would not be accepted today.
         """
-        untouched = [] if new else [c.name for c in entity._meta.fields if c.name not in touched]
+        untouched = [c.name for c in entity._meta.fields if c.name not in touched and not new]
+        # These are Creme's own, or were looked up a moment ago: no need to ask the database again.
+        untouched += ["cremeentity_ptr", "entity_type", "uuid", "user"]
         try:
             entity.full_clean(exclude=untouched)
         except ValidationError as error:

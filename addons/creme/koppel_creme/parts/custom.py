@@ -103,7 +103,7 @@ class CustomFields(Part):
             else:
                 record[name] = [*record[name], told[0]]
         else:
-            record[name] = values.outward(session, _column(field), value)
+            record[name] = values.outward(session, _column(field))(value)
 
     def narrow(self, session: Session, queryset, match: Mapping[str, Any]):
         known = self.fields(session)

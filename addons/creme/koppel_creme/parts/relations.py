@@ -8,7 +8,6 @@ from typing import Any
 from creme.creme_core.models import CremeEntity, Relation, RelationType
 from creme.persons import constants, get_organisation_model
 from django.core.exceptions import ValidationError
-from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from .. import values
@@ -148,7 +147,8 @@ class Employer(Part):
         if now is not None:
             for relation in self._relations([entity.pk]).filter(object_entity=int(now)):
                 unlink(session, entity, relation)
-        if employer is not None:
+        taken = employer is not None and self._relations([entity.pk]).filter(object_entity=employer)
+        if employer is not None and not taken:
             link(session, entity, constants.REL_SUB_EMPLOYED_BY, employer, "employer")
         return False
 
@@ -174,14 +174,9 @@ def link(
     for side in (entity, other):
         if not session.user.has_perm_to_link(side):
             raise Refusal("forbidden", f"{session.user} may not link “{side}” in Creme.", (field,))
-    relation_type = RelationType.objects.get(pk=type_id)
+    relation_type = _relation_type(session, type_id)
     if not relation_type.enabled:
         raise Invalid(f"{field}: relations “{relation_type}” are disabled in Creme.", field)
-    known = Relation.objects.filter(
-        Q(subject_entity=entity.pk, type=type_id, object_entity=other.pk)
-    ).exists()
-    if known:
-        return
     relation = Relation(
         user=session.user, subject_entity=entity, type=relation_type, object_entity=other
     )
@@ -190,6 +185,19 @@ def link(
     except ValidationError as error:
         raise Invalid(f"{field}: {' '.join(error.messages)}", field) from None
     relation.save()
+
+
+def _relation_type(session: Session, type_id: str) -> RelationType:
+    """A relation type with all that Creme's own check of a relation asks for."""
+    conditions = ("subject_ctypes", "subject_properties", "subject_forbidden_properties")
+    return session.keep(
+        ("relation type", type_id),
+        lambda: (
+            RelationType.objects.select_related("symmetric_type")
+            .prefetch_related(*conditions, *(f"symmetric_type__{name}" for name in conditions))
+            .get(pk=type_id)
+        ),
+    )
 
 
 def unlink(session: Session, entity: CremeEntity, relation: Relation) -> None:
