@@ -6,7 +6,7 @@ one-key object (`{"$decimal": "1.00"}`) where JSON has no such value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -104,7 +104,7 @@ def _untagged(value: Any) -> Any:
     return value
 
 
-_UNTAG = {
+_UNTAG: Mapping[str, Callable[[Any], Any]] = {
     "$decimal": Decimal,
     "$datetime": datetime.fromisoformat,
     "$date": date.fromisoformat,

@@ -23,10 +23,10 @@ class Partner(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `iban` compact.
     """
 
-    kind: Kind | None | UnsetType = UNSET
+    kind: Kind | UnsetType | None = UNSET
     name: Text = UNSET
     number: Text = UNSET
-    roles: tuple[str, ...] | None | UnsetType = UNSET
+    roles: tuple[str, ...] | UnsetType | None = UNSET
     language: Text = UNSET
     email: Text = UNSET
     phone: Text = UNSET
@@ -40,16 +40,16 @@ class Partner(Struct, frozen=True, kw_only=True, omit_defaults=True):
     payment_terms: Text = UNSET
     sector: Text = UNSET
     description: Text = UNSET
-    active: bool | None | UnsetType = UNSET
-    billing_address: Address | None | UnsetType = UNSET
-    shipping_address: Address | None | UnsetType = UNSET
+    active: bool | UnsetType | None = UNSET
+    billing_address: Address | UnsetType | None = UNSET
+    shipping_address: Address | UnsetType | None = UNSET
     """Only where goods go elsewhere than the billing address."""
 
 
 class Contact(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A person who works for a partner."""
 
-    partner: Ref | None | UnsetType = UNSET
+    partner: Ref | UnsetType | None = UNSET
     given_name: Text = UNSET
     family_name: Text = UNSET
     salutation: Text = UNSET
@@ -58,5 +58,5 @@ class Contact(Struct, frozen=True, kw_only=True, omit_defaults=True):
     phone: Text = UNSET
     mobile: Text = UNSET
     language: Text = UNSET
-    active: bool | None | UnsetType = UNSET
+    active: bool | UnsetType | None = UNSET
     description: Text = UNSET

@@ -1,0 +1,227 @@
+"""A compiled mapping: native record <-> canonical record, in one direction or the other.
+
+Pure: what a reference points to is asked of the functions given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from koppel.connectors.base import Record
+from koppel.mapping.faults import BadValue
+from koppel.mapping.lens import Context
+from koppel.mapping.lenses.codes import country_code
+from koppel.mapping.units import Child, Draft, Fields, Flat, Unit, Whole
+from koppel.model import Address, agree
+
+Resolve = Callable[[str, str], str | None]
+
+
+class Test:
+    """One condition on a native field, as a mapping's scope has it."""
+
+    def __init__(self, path: str, op: str, value: Any) -> None:
+        self.path = path
+        self.op = op
+        self.value = value
+
+    def holds(self, fields: Fields) -> bool:
+        found = list(native_values(fields, self.path))
+        match self.op:
+            case "equals":
+                return self.value in found or (self.value is None and not found)
+            case "not_equals":
+                return self.value not in found
+            case "one_of":
+                return any(one in self.value for one in found)
+            case "contains":
+                return any(one is not None and self.value in one for one in found)
+            case _:
+                return any(one not in (None, "", [], {}) for one in found)
+
+
+def native_values(fields: Fields, path: str) -> Iterator[Any]:
+    """The values at `a` or `a.b`, one for each child where `a` is a list."""
+    head, _, rest = path.partition(".")
+    value = fields.get(head)
+    if not rest:
+        yield value
+        return
+    for child in value if isinstance(value, list) else (value,):
+        if isinstance(child, Mapping):
+            yield child.get(rest)
+
+
+class Mapper:
+    """The compiled mapping of one entity on one side.
+
+    `fields` are the canonical fields that this side knows, `writable` those that can be put, and
+    `references` says for reference fields to which entity they point.
+    """
+
+    def __init__(
+        self,
+        *,
+        connector: str,
+        entity: str,
+        resource: str,
+        units: Sequence[Unit],
+        references: Mapping[str, str],
+        label: tuple[tuple[str, ...], str | None],
+        regions: Sequence[str],
+        region: str | None,
+        scope: Sequence[Test],
+        defaults: Mapping[str, Any],
+        natives: Mapping[str, tuple[str, ...]],
+    ) -> None:
+        self.connector = connector
+        self.entity = entity
+        self.resource = resource
+        self.units = tuple(units)
+        self.fields: tuple[str, ...] = tuple(name for unit in units for name in unit.fields)
+        self.writable: frozenset[str] = frozenset().union(*(unit.writable for unit in units))
+        self.references = references
+        self.natives = natives
+        """Canonical field -> the native fields it lives in, for people and for documentation."""
+        self._label = label
+        self._region_paths = tuple(regions)
+        self._region = region
+        self._scope = tuple(scope)
+        self._defaults = dict(defaults)
+        self._readers = tuple(pair for unit in units for pair in unit.readers())
+        self._read = dict(self._readers)
+        self._twins: tuple[Child | Flat | Whole, ...] = tuple(
+            unit for unit in units if isinstance(unit, Child | Flat | Whole) and unit.same_as
+        )
+
+    def __repr__(self) -> str:
+        return f"Mapper({self.connector}, {self.entity}, {self.resource})"
+
+    def get(self, record: Record, resolve: Resolve, *, region: str | None = None) -> dict[str, Any]:
+        """The canonical record. Raises `BadValue` for a value without a counterpart.
+
+        `resolve(entity, native id)` gives the coupling or None, which leaves a `Ref` with the
+        native id. `region` (alpha-2) is where the record lives, if its own fields do not say so:
+        for a contact the country of its partner.
+        """
+        fields = record.fields
+        context = Context(lambda: self._region_of(fields) or region or self._region, resolve)
+        found: dict[str, Any] = {}
+        name = ""
+        try:
+            for name, read in self._readers:
+                found[name] = read(fields, context)
+        except BadValue as error:
+            error.field = f"{name}.{error.field}" if error.field else name
+            raise
+        for unit in self._twins:
+            if found[unit.field] is not None and agree(
+                found[unit.field], found.get(unit.same_as or "")
+            ):
+                found[unit.field] = None
+        return found
+
+    def put(
+        self,
+        changes: Mapping[str, Any],
+        current: Record | None,
+        locate: Resolve,
+        *,
+        region: str | None = None,
+    ) -> dict[str, Any]:
+        """The native fields for a `Create` (`current` None) or an `Update`; only what changes.
+
+        A list of children comes whole: known children with their ids, as they shall be. Fields
+        that this side cannot write are passed over. `locate(entity, coupling)` gives the native id
+        here; where it gives None, `Unresolved` is raised. `BadValue` as in `get`.
+        """
+        draft = Draft(current.fields if current is not None else None)
+        context = Context(
+            lambda: self._new_region(changes, draft.current) or region or self._region, locate
+        )
+        wanted = {name: changes[name] for name in changes if name in self.writable}
+        wanted = self._follow(wanted, draft.current, context)
+        for unit in self.units:
+            unit.put(wanted, draft, context)
+        if current is not None:
+            return {
+                name: value
+                for name, value in draft.changed.items()
+                if name not in draft.current or not _equal(draft.current[name], value)
+            }
+        made = {
+            name: value
+            for name, value in draft.changed.items()
+            if value is not None and value != []
+        }
+        return {**self._defaults, **made}
+
+    def label(self, record: Record) -> str:
+        """What people call the record: "Müller GmbH (K-0042)"; its id where it has no name."""
+        names, number = self._label
+        parts = (str(record.fields.get(name) or "").strip() for name in names)
+        name = " ".join(part for part in parts if part) or f"{self.resource} {record.id}"
+        code = str(record.fields.get(number) or "").strip() if number else ""
+        return f"{name} ({code})" if code else name
+
+    def scope(self, record: Record) -> bool:
+        """Is it a record that this mapping is about at all?"""
+        return all(test.holds(record.fields) for test in self._scope)
+
+    def country(self, record: Record) -> str | None:
+        """The country (alpha-2) in which the record lives, as far as its fields say so."""
+        return self._region_of(record.fields)
+
+    # Inner matters.
+
+    def _region_of(self, fields: Fields) -> str | None:
+        for path in self._region_paths:
+            for value in native_values(fields, path):
+                code = country_code(value) if isinstance(value, str) else None
+                if code is not None:
+                    return code
+        return None
+
+    def _new_region(self, changes: Mapping[str, Any], current: Fields) -> str | None:
+        for name in ("billing_address", "shipping_address"):
+            address = changes.get(name)
+            if isinstance(address, Address) and address.part("country"):
+                return address.part("country")
+        return self._region_of(current)
+
+    def _follow(
+        self, wanted: Mapping[str, Any], current: Fields, context: Context
+    ) -> dict[str, Any]:
+        """The changes with twins thought through: what only repeats its main field is None.
+
+        So None stays None where it says the same already, and a native twin that only repeats its
+        main field goes with it when that one changes.
+        """
+        result = dict(wanted)
+        for unit in self._twins:
+            main = unit.same_as or ""
+            raw, old = self._now(unit.field, current, context), self._now(main, current, context)
+            new = wanted.get(main, old)
+            value = wanted.get(unit.field)
+            if unit.field in wanted and value is not None and not agree(value, new):
+                continue
+            result.pop(unit.field, None)
+            if raw is not None and agree(raw, old):
+                if main in wanted:
+                    result[unit.field] = new
+            elif unit.field in wanted and raw is not None:
+                result[unit.field] = None
+        return result
+
+    def _now(self, name: str, current: Fields, context: Context) -> Any:
+        read = self._read.get(name)
+        try:
+            return read(current, context) if read is not None else None
+        except BadValue:
+            return None
+
+
+def _equal(one: Any, two: Any) -> bool:
+    """Equal, where an empty list and no value are the same."""
+    return bool(one == two) or (one in (None, []) and two in (None, []))
