@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from koppel.model import agree
 from koppel.sync.rule import SIDES, FieldRule, Owner, Rule, Side, other
 from koppel.sync.state import Canonical, FieldChange, FieldConflict, FieldNotice, Merge, View
 
@@ -29,8 +30,11 @@ def is_empty(value: Any) -> bool:
 
 
 def same(one: Any, two: Any) -> bool:
-    """Are two values equal, where all ways of having no value count as one?"""
-    return bool(one == two) or (is_empty(one) and is_empty(two))
+    """Are two values equal, where all ways of having no value count as one?
+
+    An address part that a side does not know agrees with anything (`koppel.model.agree`).
+    """
+    return bool(one == two) or (is_empty(one) and is_empty(two)) or agree(one, two)
 
 
 def merge(
