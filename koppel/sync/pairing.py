@@ -1,0 +1,98 @@
+"""From scores to couples: one to one, and only where one candidate is clearly better than the rest.
+
+Pure. No record is coupled twice; where two candidates are nearly equal, as when a company exists
+twice, a person decides.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from koppel.sync.scoring import Score
+
+CLEARLY = 2.0
+"""How far (in log odds) the best must be ahead of a weak second."""
+CLEARLY_AMONG_STRONG = 3.0
+"""The same where the second would do as well: the weight of a matching identifier."""
+
+
+class Pair(Struct, frozen=True, gc=False):
+    """Two records that belong together, or might."""
+
+    left: str
+    right: str
+    score: Score
+    why: str = ""
+    """In words, why a person has to look (review only)."""
+
+
+class Pairing(Struct, frozen=True, kw_only=True):
+    """What to couple, and what to ask; each sorted by score, best first."""
+
+    couples: tuple[Pair, ...] = ()
+    review: tuple[Pair, ...] = ()
+
+
+def pair_up(scored: Iterable[tuple[str, str, Score]]) -> Pairing:
+    """Choose couples from scored candidates (left id, right id, score)."""
+    pairs = [Pair(*one) for one in scored if one[2].band != "different"]
+    pairs.sort(key=lambda pair: (-pair.score.value, pair.left, pair.right))
+    by_left: dict[str, list[Pair]] = defaultdict(list)
+    by_right: dict[str, list[Pair]] = defaultdict(list)
+    for pair in pairs:
+        by_left[pair.left].append(pair)
+        by_right[pair.right].append(pair)
+    couples: dict[str, Pair] = {}
+    taken: set[str] = set()
+    moved = True
+    while moved:
+        moved = False
+        for pair in pairs:
+            if pair.score.band != "couple" or pair.left in couples or pair.right in taken:
+                continue
+            rivals = [p for p in by_left[pair.left] if p.right not in taken]
+            rivals += [p for p in by_right[pair.right] if p.left not in couples]
+            if _clear(pair, rivals):
+                couples[pair.left] = pair
+                taken.add(pair.right)
+                moved = True
+    return Pairing(
+        couples=tuple(pair for pair in pairs if couples.get(pair.left) is pair),
+        review=_review(pairs, couples, {pair.right: pair for pair in couples.values()}),
+    )
+
+
+def _clear(pair: Pair, rivals: list[Pair]) -> bool:
+    points = pair.score.points
+    for rival in rivals:
+        if rival is pair:
+            continue
+        needed = CLEARLY_AMONG_STRONG if rival.score.band == "couple" else CLEARLY
+        if points - rival.score.points < needed:
+            return False
+    return True
+
+
+def _review(
+    pairs: list[Pair], by_left: dict[str, Pair], by_right: dict[str, Pair]
+) -> tuple[Pair, ...]:
+    """What is left for a person: a record that is coupled already appears only as a duplicate."""
+    found = []
+    for pair in pairs:
+        left, right = by_left.get(pair.left), by_right.get(pair.right)
+        if left is pair or (left is not None and right is not None):
+            continue
+        if left is None and right is None:
+            strong = pair.score.band == "couple"
+            why = "There are several candidates of nearly equal weight." if strong else ""
+            why = why or "The evidence is not enough to couple without a person."
+        elif pair.score.band == "couple":
+            other = pair.right if left is None else pair.left
+            why = f"Perhaps a duplicate: {other} is coupled already."
+        else:
+            continue
+        found.append(Pair(pair.left, pair.right, pair.score, why))
+    return tuple(found)
