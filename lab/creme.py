@@ -285,7 +285,9 @@ class Creme:
 
     def seeded(self, template: str = "demo") -> dict[str, dict[str, int]]:
         """Key of the demo world -> Creme's id, for `organisations` and `contacts`."""
-        return json.loads((self.template_folder(template) / SEEDED).read_text())
+        text = (self.template_folder(template) / SEEDED).read_text()
+        found: dict[str, dict[str, int]] = json.loads(text)
+        return found
 
 
 def _addons() -> list[Path]:

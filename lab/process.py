@@ -129,7 +129,7 @@ def run(
         cwd=cwd,
     ) as child:
         lines: list[str] = []
-        state = [sentence, 0.0]
+        state: list[str | float] = [sentence, 0.0]
         reader = threading.Thread(target=_read, args=(child, lines, state), daemon=True)
         reader.start()
         started = time.monotonic()
