@@ -12,6 +12,7 @@ from koppel.connectors.base import Record
 from koppel.engine import hand
 from koppel.errors import NeedsUser
 from koppel.store.codec import decode
+from koppel.sync.rule import SIDES
 
 couplings = typer.Typer(help="Couplings: list, show, make, break, remake, review, answer.")
 app.add_typer(couplings, name="couplings")
@@ -115,8 +116,8 @@ def review(context: typer.Context, json: Json = False) -> None:
     for row in store.inbox.reviews():
         labels = [
             found.label
-            for side, record in (("crm", row.crm_id), ("erp", row.erp_id))
-            for found in store.replica.get(row.entity, side, [record]).values()  # type: ignore[arg-type]
+            for side, record in zip(SIDES, (row.crm_id, row.erp_id), strict=True)
+            for found in store.replica.get(row.entity, side, [record]).values()
         ]
         rows.append(
             {"number": row.id, "entity": row.entity, "crm": row.crm_id, "erp": row.erp_id,

@@ -48,7 +48,7 @@ def init(
         if store.documents.get("rule", entity) is None:
             text = default_rule(entity)
             for side, name in names.items():
-                text = text.replace(f"{{{side}}}", name)
+                text = text.replace(f'{side} = "{side}"', f'{side} = "{name}"')
             load_rule(text, source=f"rules/{entity}.toml")
             store.documents.put("rule", entity, text, author=here.user)
     store.inbox.log(here.user, "init", f"{crm} {erp}", entities=entities)

@@ -17,8 +17,8 @@ from koppel.sync.rule import SIDES
 
 def make(store: Store, entity: str, crm_id: str, erp_id: str, *, by: str) -> None:
     """Say that two records belong together; the next sync couples them and merges their fields."""
-    for side, record in (("crm", crm_id), ("erp", erp_id)):
-        known = store.couplings.versions(entity, side, [record])  # type: ignore[arg-type]
+    for side, record in zip(SIDES, (crm_id, erp_id), strict=True):
+        known = store.couplings.versions(entity, side, [record])
         if record in known:
             raise NeedsUser(
                 f"{side.upper()} record {record} is coupled already ({known[record][0]})",

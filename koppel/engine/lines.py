@@ -11,6 +11,7 @@ from koppel.mapping.document import load_mapping, load_rule, shipped_mapping
 from koppel.mapping.mapper import Mapper, compile_mapping
 from koppel.model import ENTITIES
 from koppel.store import Store
+from koppel.sync.match import Rarity
 from koppel.sync.rule import SIDES, Rule, Side
 
 HINT_SECRET = "hint_secret"
@@ -60,6 +61,7 @@ class Line:
     entity: str
     rule: Rule
     lanes: dict[Side, Lane]
+    rarity: tuple[int, Rarity] | None = None
 
 
 @dataclass
@@ -130,7 +132,7 @@ class Lines:
         row = self.store.connections.get(connection)
         documents = self.store.documents
         name = f"{connection}/{entity}"
-        text = documents.get("mapping", name) or shipped_mapping(row.type, entity, side=row.side)
+        text = documents.get("mapping", name) or shipped_mapping(row.type, entity)
         return text, documents.get("overlay", name)
 
     def mapper(self, connection: str, entity: str, *, offline: bool = False) -> Mapper:

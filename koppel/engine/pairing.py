@@ -6,7 +6,8 @@ that looks like one that is coupled already is never created a second time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -14,7 +15,7 @@ import msgspec
 
 from koppel.engine.lines import Line
 from koppel.store import Store
-from koppel.sync.match import Features, Score, pair_up, rarity_from, score
+from koppel.sync.match import Features, Rarity, Score, pair_up, rarity_of, score
 from koppel.sync.rule import SIDES, Side
 
 _decode = msgspec.msgpack.Decoder(Features).decode
@@ -50,10 +51,11 @@ def pair(store: Store, line: Line) -> Pairs:
         for crm, erp, found in scored
         if crm not in result.couple and erp not in {e for e, _ in result.couple.values()}
     )
-    for crm_id, erp_id, found in pairing.couple:
-        result.couple[crm_id] = (erp_id, found.reasons)
-    for crm_id, erp_id, found in pairing.review:
-        result.review.append((crm_id, erp_id, found.value, found.reasons))
+    for sure in pairing.couples:
+        result.couple[sure.left] = (sure.right, sure.score.reasons)
+    for weak in pairing.review:
+        reasons = (*weak.score.reasons, weak.why)
+        result.review.append((weak.left, weak.right, weak.score.value, reasons))
     for crm_id, erp_id, _, _ in result.review:
         result.blocked["crm"].add(crm_id)
         result.blocked["erp"].add(erp_id)
@@ -85,13 +87,10 @@ def _answered(
 def _scores(store: Store, line: Line) -> Iterator[tuple[str, str, Score, bool]]:
     """Each candidate pair with its score, and whether one of the two is coupled already."""
     entity = line.entity
-    rarity: Callable[[str], float] | None = None
+    rarity: Rarity | None = None
     pairs = store.replica.candidates(entity)
     while chunk := [pair for _, pair in zip(range(_CHUNK), pairs, strict=False)]:
-        rarity = rarity or rarity_from(
-            store.replica.frequencies(entity, "name:"),
-            sum(store.replica.count(entity, side) for side in SIDES),
-        )
+        rarity = rarity or _rarity(store, line)
         rows = {
             side: store.replica.get(entity, side, {ids[SIDES.index(side)] for ids in chunk})
             for side in SIDES
@@ -110,3 +109,16 @@ def _scores(store: Store, line: Line) -> Iterator[tuple[str, str, Score, bool]]:
                 )
                 taken = rows["crm"][crm_id].coupled or rows["erp"][erp_id].coupled
                 yield crm_id, erp_id, found, taken
+
+
+def _rarity(store: Store, line: Line) -> Rarity:
+    """How rare each word and domain is among all records; counted anew when many came or went."""
+    total = sum(store.replica.count(line.entity, side) for side in SIDES)
+    if line.rarity is None or abs(total - line.rarity[0]) > 0.05 * line.rarity[0]:
+        counts: Counter[str] = Counter()
+        for raw in store.replica.features(line.entity):
+            traits = _decode(raw)
+            counts.update(set(traits.words))
+            counts.update(f"@{domain}" for domain in traits.domains)
+        line.rarity = (total, rarity_of(counts, total))
+    return line.rarity[1]

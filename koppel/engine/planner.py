@@ -234,10 +234,10 @@ class Planner:
         )
 
     def _label(self, seen: Mapping[Side, Record | Gone | None]) -> str:
-        for side in ("erp", "crm"):
-            record = seen[side]  # type: ignore[index]
+        for side in reversed(SIDES):
+            record = seen[side]
             if isinstance(record, Record):
-                return self._line.lanes[side].mapper.label(record)  # type: ignore[index]
+                return self._line.lanes[side].mapper.label(record)
         return ""
 
     # records without a coupling
@@ -287,8 +287,8 @@ class Planner:
         entity = self._line.entity
         label = " / ".join(
             row.label
-            for side, record in (("crm", crm_id), ("erp", erp_id))
-            for row in self._store.replica.get(entity, side, [record]).values()  # type: ignore[arg-type]
+            for side, record in zip(SIDES, (crm_id, erp_id), strict=True)
+            for row in self._store.replica.get(entity, side, [record]).values()
         )
         self._add(
             PlannedStep(

@@ -253,7 +253,7 @@ class Engine:
 
     def _passes(self, run: Run, lines: Sequence[Line]) -> None:
         """Take up what the pass before left: stale writes, followed merges, released children."""
-        before: set[tuple[str, str, str]] = set()
+        before: set[tuple[str, Side, str]] = set()
         for _ in range(PASSES):
             left = {
                 (line.entity, side, record)

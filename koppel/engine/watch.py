@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from koppel.engine.runner import Engine
@@ -109,12 +110,10 @@ class Watch:
                 for press in presses:
                     self._press(engine, press)
                 if hints:
-                    self._guarded(engine, lambda h=hints: self._hinted(engine, h))
+                    self._guarded(engine, partial(self._hinted, engine, hints))
                 if self._clock() >= next_poll:
                     sweep = self._clock() >= next_sweep
-                    fine = self._guarded(
-                        engine, lambda s=sweep: engine.sync(trigger="poll", sweep=s)
-                    )
+                    fine = self._guarded(engine, partial(engine.sync, trigger="poll", sweep=sweep))
                     self.last_poll = self._clock()
                     wait = self.pace.poll if fine else self.pace.away
                     next_poll = self._clock() + timedelta(seconds=wait)

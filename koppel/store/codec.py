@@ -7,7 +7,7 @@ object (`{"$decimal": "1.00"}`); a dict that happens to have such a key is wrapp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -73,7 +73,7 @@ def _thaw(value: Any) -> Any:
     return {key: _thaw(item) for key, item in value.items()}
 
 
-_THAW = {
+_THAW: dict[str, Callable[[Any], Any]] = {
     "$dict": lambda item: {key: _thaw(inner) for key, inner in item.items()},
     "$tuple": lambda item: tuple(_thaw(inner) for inner in item),
     "$decimal": Decimal,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Clock = Callable[[], datetime]
 """Gives the present time, in UTC and aware of it."""
 
-_setup_lock = threading.Lock()
+_setup_lock = threading.RLock()
 
 
 class Store:
@@ -58,23 +58,25 @@ class Store:
 
 
 def setup_django() -> None:
-    """Make Django ready, once per process."""
+    """Make Django ready, once per process; nothing to do while Django itself loads the store."""
     import django
-    from django.conf import settings
+    from django.apps import apps
 
     with _setup_lock:
-        if not settings.configured:
-            os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koppel.store.settings")
+        if apps.ready or apps.loading:
+            return
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "koppel.store.settings")
         django.setup()
 
 
-def open_store(database: Path | str, *, clock: Clock, key: bytes = b"") -> Store:
+def open_store(
+    database: Path | str, *, clock: Clock, key: bytes = b"", migrate: bool = True
+) -> Store:
     """Open the store in the SQLite file `database` (or `:memory:`), made and migrated if need be.
 
     `key` encrypts the secrets of connections (`koppel.store.secrets`); without it they can be
-    neither written nor read. Raises `NeedsUser` where the file cannot be used.
+    neither written nor read. `migrate` False: the file is known to be up to date. Raises `NeedsUser` where the file cannot be used.
     """
-    setup_django()
     from django.core.management import call_command
     from django.db import DatabaseError, connections
 
@@ -82,7 +84,8 @@ def open_store(database: Path | str, *, clock: Clock, key: bytes = b"") -> Store
     connections.settings["default"]["NAME"] = str(database)
     connections["default"].settings_dict["NAME"] = str(database)
     try:
-        call_command("migrate", verbosity=0, interactive=False)
+        if migrate:
+            call_command("migrate", verbosity=0, interactive=False)
     except DatabaseError as error:
         raise NeedsUser(
             f"the store cannot be opened: {error}",

@@ -135,15 +135,11 @@ class ReplicaStore:
             rows = rows.filter(coupled=coupled)
         return rows.count()
 
-    def frequencies(self, entity: str, prefix: str) -> dict[str, int]:
-        """Blocking key without its prefix -> number of records that have it."""
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT key, COUNT(*) FROM store_blockkey"
-                " WHERE entity = %s AND key >= %s AND key < %s GROUP BY key",
-                [entity, prefix, prefix + "\U0010ffff"],
-            )
-            return {key[len(prefix) :]: many for key, many in cursor.fetchall()}
+    def features(self, entity: str) -> Iterator[bytes]:
+        """The features of all records, one after the other."""
+        rows = Replica.objects.filter(entity=entity).values_list("features", flat=True)
+        for raw in rows.iterator(chunk_size=2000):
+            yield bytes(raw)
 
     def candidates(self, entity: str) -> Iterator[tuple[str, str]]:
         """Pairs (CRM record, ERP record) that share a blocking key, at least one of them fresh.

@@ -1,0 +1,24 @@
+"""Fixtures of the scenario tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from scenarios.pair import KEY, START, PairOfSystems, make_pair
+
+from koppel.store import open_store
+
+
+@pytest.fixture(scope="session")
+def store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty store, made once."""
+    path = tmp_path_factory.mktemp("store") / "template.sqlite3"
+    open_store(path, clock=lambda: START, key=KEY).close()
+    return path
+
+
+@pytest.fixture
+def pair(tmp_path: Path, store_template: Path) -> PairOfSystems:
+    """A coupled pair of empty memory systems."""
+    return make_pair(tmp_path, store_template)
