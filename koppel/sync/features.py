@@ -227,21 +227,16 @@ def block_keys(record: Features) -> tuple[str, ...]:
         if record.given:
             keys.append(f"name:{family} {record.given[0][:1]}")
     else:
-        words = sorted(set(record.words), key=lambda word: (-len(word), word))[:4]
+        words = sorted(set(record.words), key=lambda word: (-len(word), word))[:3]
         keys += [f"name:{word}" for word in words]
-        joined = "".join(record.words)
         if len(words) > 1:
-            keys.append(f"name:{joined}")
-            keys += [
-                f"words:{min(one, two)} {max(one, two)}"
-                for position, one in enumerate(words)
-                for two in words[position + 1 :]
-            ]
+            keys.append(f"name:{''.join(record.words)}")
+            keys.append(f"words:{min(words[:2])} {max(words[:2])}")
         for place in record.places:
             if place.street and place.postal_code:
                 keys.append(f"place:{place.postal_code} {place.street} {place.house}")
-            if place.postal_code:
-                keys += [f"zip:{place.postal_code} {word[:4]}" for word in words[:2]]
+        if record.places and record.places[0].postal_code:
+            keys += [f"zip:{record.places[0].postal_code} {word[:4]}" for word in words[:2]]
     return tuple(dict.fromkeys(keys))
 
 

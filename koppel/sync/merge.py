@@ -23,18 +23,13 @@ LABEL: Mapping[Side, str] = {"crm": "CRM", "erp": "ERP"}
 
 
 def is_empty(value: Any) -> bool:
-    """Is there no value: None, an empty text, or an empty list? (0 and False are values.)"""
-    return value is None or (
-        isinstance(value, str | tuple | list | frozenset | set) and len(value) == 0
-    )
+    """Is there no value: None, an empty text, list or address? (0 and False are values.)"""
+    return agree(value, None) or (isinstance(value, list | frozenset | set) and not value)
 
 
 def same(one: Any, two: Any) -> bool:
-    """Are two values equal, where all ways of having no value count as one?
-
-    An address part that a side does not know agrees with anything (`koppel.model.agree`).
-    """
-    return bool(one == two) or (is_empty(one) and is_empty(two)) or agree(one, two)
+    """Are two values equal, as far as both are known? All ways of having no value count as one."""
+    return agree(one, two) or (is_empty(one) and is_empty(two))
 
 
 def merge(

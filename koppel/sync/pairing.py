@@ -13,10 +13,9 @@ from msgspec import Struct
 
 from koppel.sync.scoring import Score
 
-CLEARLY = 2.0
-"""How far (in log odds) the best must be ahead of a weak second."""
-CLEARLY_AMONG_STRONG = 3.0
-"""The same where the second would do as well: the weight of a matching identifier."""
+CLEARLY = 4.0
+"""How far (in log odds) the best must be ahead of the second: less than a matching identifier
+weighs, more than any other single piece of evidence."""
 
 
 class Pair(Struct, frozen=True, gc=False):
@@ -67,13 +66,7 @@ def pair_up(scored: Iterable[tuple[str, str, Score]]) -> Pairing:
 
 def _clear(pair: Pair, rivals: list[Pair]) -> bool:
     points = pair.score.points
-    for rival in rivals:
-        if rival is pair:
-            continue
-        needed = CLEARLY_AMONG_STRONG if rival.score.band == "couple" else CLEARLY
-        if points - rival.score.points < needed:
-            return False
-    return True
+    return all(points - rival.score.points >= CLEARLY for rival in rivals if rival is not pair)
 
 
 def _review(

@@ -2,8 +2,8 @@
 
 Each piece of evidence adds or takes points, natural logarithms of odds; the value is the
 probability they come to. Three rules stand above the points: a company is never coupled by its
-name alone, different valid VAT ids of one country are never coupled, and a matching name without
-anything against it is at least worth a person's look.
+name alone, different valid VAT ids are never coupled, and a matching name without anything against
+it, or the same phone, domain and address, are at least worth a person's look.
 """
 
 from __future__ import annotations
@@ -131,6 +131,9 @@ def _closest(word: str, others: list[str]) -> tuple[str, float]:
                 if alike > likest:
                     best, likest = other, alike
                 continue
+        if length >= 7 and likest < 0.6 and OSA.normalized_similarity(word, other) >= 0.7:
+            best, likest = other, 0.6
+            continue
         if length >= 4 and (word.startswith(other) or other.startswith(word)) and likest < 0.8:
             best, likest = other, 0.8
     return best, likest
@@ -171,6 +174,8 @@ def _partners(a: Features, b: Features, rarity: Rarity, rule: MatchRule) -> Scor
         high = min(high, rule.couple - 0.01)
     foreign = any(weight < -1 for weight, _ in contacts) or a.person != b.person
     if name.ratio >= 0.9 and name.told >= 0.5 and not (against or foreign or name.clash):
+        low = rule.review
+    if witnesses >= 3 and name.ratio >= 0.4 and not against:
         low = rule.review
     return _scored(evidence, rule, low=low, high=high)
 
