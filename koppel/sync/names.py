@@ -236,17 +236,18 @@ _TITLES = listed("dr prof dipl ing mag herr frau mr mrs ms monsieur madame mba")
 
 _HOUSE = re.compile(r"\b(\d+)\s?([a-z])?\b")
 _STREET = (
+    (re.compile(r"\b(avenu|ave?)\b"), "av"),
     (re.compile(r"(strasse|str\b)"), "str"),
-    (re.compile(r"(gatan|gata|gade|gaden|gasse|g)\b\.?"), "g"),
-    (re.compile(r"(vagen|veien|vejen|vej|vei|weg|v|vn)\b\.?"), "w"),
-    (re.compile(r"\b(avenue|ave|av)\b"), "av"),
+    (re.compile(r"(gatan|gata|gaden?|gasse|g\.)(?=\W|$)"), "g"),
+    (re.compile(r"(vagen|veien|vejen|vej|vei|weg|v\.|w\.)(?=\W|$)"), "w"),
     (re.compile(r"\b(boulevard|boul|blvd|bld)\b"), "bd"),
     (re.compile(r"\b(ulica|ul|aleja|aleje|al)\b"), ""),
-    (re.compile(r"\b(rue|r)\b"), "rue"),
+    (re.compile(r"\b(ru|r)\b"), "ru"),
     (re.compile(r"\b(place|platz|pl)\b"), "pl"),
     (re.compile(r"\b(chemin|ch)\b"), "ch"),
-    (re.compile(r"(katu|k)\b\.?"), "k"),
+    (re.compile(r"(katu|k\.)(?=\W|$)"), "k"),
 )
+"""On folded text, in which "avenue" is "avenu" and "rue" is "ru"."""
 
 
 @lru_cache(maxsize=4096)

@@ -83,6 +83,8 @@ def likeness(a: tuple[str, ...], b: tuple[str, ...], rarity: Rarity) -> NameLike
         return NameLikeness(0.0, 0.0)
     if a == b:
         return NameLikeness(1.0, sum(_weight(word, rarity) for word in set(a)))
+    if b < a:
+        a, b = b, a
     rest_b = list(dict.fromkeys(b))
     rest_a: list[str] = []
     common = total = told = 0.0
@@ -95,6 +97,9 @@ def likeness(a: tuple[str, ...], b: tuple[str, ...], rarity: Rarity) -> NameLike
             told += weight
         else:
             rest_a.append(word)
+    if rest_a and rest_b and _runs_together(rest_a, rest_b):
+        weight = max(_weight(word, rarity) for word in rest_a + rest_b)
+        return NameLikeness((common + 2 * weight) / (total + 2 * weight), told + weight)
     for word in list(rest_a):
         best, kind = _closest(word, rest_b)
         if best:
@@ -105,9 +110,6 @@ def likeness(a: tuple[str, ...], b: tuple[str, ...], rarity: Rarity) -> NameLike
             common += 2 * weight * kind
             total += 2 * weight
             told += min(_weight(word, rarity), _weight(best, rarity)) * kind
-    if rest_a and rest_b and _runs_together(rest_a, rest_b):
-        weight = max(_weight(word, rarity) for word in rest_a + rest_b)
-        return NameLikeness((common + 2 * weight) / (total + 2 * weight), told + weight)
     total += sum(_weight(word, rarity) for word in rest_a + rest_b)
     group = any(word in GROUP_WORDS for word in rest_a + rest_b)
     return NameLikeness(common / total, told, bool(rest_a and rest_b), group)
