@@ -7,6 +7,8 @@ touched. Whatever asks for one is marked `tryton` or `creme`, so `-m "not creme"
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib.metadata import distributions
@@ -17,7 +19,7 @@ import pytest
 
 from lab import process
 from lab.creme import Creme
-from lab.system import Running, System
+from lab.system import Running, System, lab_folder
 from lab.tryton import TrytonLab
 
 pytest.register_assert_rewrite("koppel.testing")
@@ -29,10 +31,13 @@ NAMES = {"tryton": "Tryton", "creme": "Creme"}
 class Instances:
     """Instances of the lab's systems for one test process, stopped at its end."""
 
-    def __init__(self, worker: str) -> None:
-        self._worker = worker
-        self._systems: dict[str, System] = {"tryton": TrytonLab(attached=True), "creme": Creme()}
+    def __init__(self) -> None:
+        self._systems: dict[str, System] = {
+            "tryton": TrytonLab(attached=True),
+            "creme": Creme(attached=True),
+        }
         self._running: dict[tuple[str, str], Running] = {}
+        _remove_orphans()
 
     def start(self, name: str, template: str = "bare") -> Running:
         """The instance of this process from this template; one that runs is given back as it is."""
@@ -50,22 +55,34 @@ class Instances:
         self._running[name, template] = running
         return running
 
-    def stop(self) -> None:
-        """Stop them all."""
-        for name, template in self._running:
+    def stop(self, *, keep: bool) -> None:
+        """Stop them all; `keep` leaves their folders, with the logs, for a person to look at."""
+        for (name, template), running in self._running.items():
             self._systems[name].stop(self._instance(template))
+            if not keep:
+                shutil.rmtree(running.folder, ignore_errors=True)
         self._running.clear()
 
     def _instance(self, template: str) -> str:
-        return f"test-{template}-{self._worker}"
+        # By process, so that two runs at the same time leave each other's databases alone.
+        return f"test-{template}-{os.getpid()}"
+
+
+def _remove_orphans() -> None:
+    """Remove what earlier runs have left in the lab, where their process is gone."""
+    for folder in lab_folder().glob("*/run/test-*-*"):
+        number = folder.name.rpartition("-")[2]
+        orphan = number.isdigit() and not process.alive(int(number))
+        if orphan and process.running_pid(folder) is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def instances(worker_id: str) -> Iterator[Instances]:
+def instances(request: pytest.FixtureRequest) -> Iterator[Instances]:
     """Starts any system from any template: `instances.start("creme", "demo")`."""
-    started = Instances(worker_id)
+    started = Instances()
     yield started
-    started.stop()
+    started.stop(keep=request.session.testsfailed > 0)
 
 
 @pytest.fixture(scope="session")
