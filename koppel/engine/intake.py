@@ -19,6 +19,7 @@ from koppel.model import Ref
 from koppel.store import Store
 from koppel.store.models import Run
 from koppel.store.values import ReplicaRow
+from koppel.sync.features import STRONG_KEYS
 from koppel.sync.match import block_keys, features
 from koppel.sync.rule import Side
 
@@ -149,7 +150,9 @@ class Intake:
         entity = self._line.entity
         rows: list[ReplicaRow] = []
         done: list[str] = []
-        for record, found in lane.fetch(wanted).items():
+        fetched = lane.fetch(wanted)
+        self.links.prepare(lane, fetched.values())
+        for record, found in fetched.items():
             if isinstance(found, Gone):
                 self._store.replica.remove(entity, side, [record])
                 done.append(record)
@@ -172,12 +175,12 @@ class Intake:
             self.bad(side, lane, found, error)
             return None
         traits = features(entity, canonical)
-        keys = block_keys(traits)
+        keys = tuple((key, key.partition(":")[0] in STRONG_KEYS) for key in block_keys(traits))
         within = self._line.rule.match.within
         if within:
             parent = canonical.get(within)
             bound = parent.coupling if isinstance(parent, Ref) else None
-            keys = (f"within:{bound}",) if bound else ()
+            keys = ((f"within:{bound}", True),) if bound else ()
         return ReplicaRow(
             entity=entity,
             side=side,

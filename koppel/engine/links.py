@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from koppel.connectors.base import Gone, Record
+from koppel.engine.lines import Lane
 from koppel.store import Store
 from koppel.store.models import Run
 from koppel.sync.rule import Side
@@ -17,6 +19,33 @@ class Links:
         self._run = run
         self._couplings: dict[tuple[str, Side, str], str | None] = {}
         self._records: dict[tuple[str, Side, str], str | None] = {}
+
+    def prepare(self, lane: Lane, records: Iterable[Record | Gone]) -> None:
+        """Look up in one go what the references of these records point to."""
+        for name, entity in lane.mapper.references.items():
+            natives = lane.mapper.natives.get(name, ())
+            wanted = {
+                str(record.fields[native])
+                for record in records
+                if isinstance(record, Record)
+                for native in natives
+                if record.fields.get(native) is not None
+            }
+            missing = [
+                native for native in wanted if (entity, lane.side, native) not in self._couplings
+            ]
+            if missing:
+                known = self._store.couplings.versions(entity, lane.side, missing)
+                left = [native for native in missing if native not in known]
+                planned = (
+                    self._store.runs.planned_link(self._run, entity, lane.side, left)
+                    if self._run is not None and left
+                    else {}
+                )
+                for native in missing:
+                    self._couplings[entity, lane.side, native] = (
+                        known[native][0] if native in known else planned.get(native)
+                    )
 
     def resolve(self, side: Side) -> Callable[[str, str], str | None]:
         """(entity, native id) -> coupling id."""

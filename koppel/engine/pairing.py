@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import islice
 
 import msgspec
 
@@ -19,7 +19,8 @@ from koppel.sync.match import Features, Rarity, Score, pair_up, rarity_of, score
 from koppel.sync.rule import SIDES, Side
 
 _decode = msgspec.msgpack.Decoder(Features).decode
-_CHUNK = 500
+_CHUNK = 2000
+_KEPT = 100_000
 
 
 @dataclass
@@ -86,29 +87,37 @@ def _answered(
 
 def _scores(store: Store, line: Line) -> Iterator[tuple[str, str, Score, bool]]:
     """Each candidate pair with its score, and whether one of the two is coupled already."""
-    entity = line.entity
+    pairs = store.replica.candidates(line.entity)
+    traits = {side: _Traits(store, line.entity, side) for side in SIDES}
     rarity: Rarity | None = None
-    pairs = store.replica.candidates(entity)
-    while chunk := [pair for _, pair in zip(range(_CHUNK), pairs, strict=False)]:
+    while chunk := list(islice(pairs, _CHUNK)):
         rarity = rarity or _rarity(store, line)
-        rows = {
-            side: store.replica.get(entity, side, {ids[SIDES.index(side)] for ids in chunk})
-            for side in SIDES
-        }
-        traits = {
-            side: {record: _decode(row.features) for record, row in found.items()}
-            for side, found in rows.items()
-        }
-        for crm_id, group in groupby(chunk, key=lambda ids: ids[0]):
-            for _, erp_id in group:
-                found = score(
-                    traits["crm"][crm_id],
-                    traits["erp"][erp_id],
-                    rarity=rarity,
-                    rule=line.rule.match,
-                )
-                taken = rows["crm"][crm_id].coupled or rows["erp"][erp_id].coupled
-                yield crm_id, erp_id, found, taken
+        crm = traits["crm"].of({crm_id for crm_id, _ in chunk})
+        erp = traits["erp"].of({erp_id for _, erp_id in chunk})
+        for crm_id, erp_id in chunk:
+            (one, crm_taken), (two, erp_taken) = crm[crm_id], erp[erp_id]
+            found = score(one, two, rarity=rarity, rule=line.rule.match)
+            yield crm_id, erp_id, found, crm_taken or erp_taken
+
+
+class _Traits:
+    """Features of one side by record, kept while they are likely to be asked for again."""
+
+    def __init__(self, store: Store, entity: str, side: Side) -> None:
+        self._store = store
+        self._entity = entity
+        self._side = side
+        self._kept: dict[str, tuple[Features, bool]] = {}
+
+    def of(self, records: set[str]) -> dict[str, tuple[Features, bool]]:
+        if len(self._kept) > _KEPT:
+            self._kept.clear()
+        missing = records - self._kept.keys()
+        for record, (raw, taken) in self._store.replica.traits(
+            self._entity, self._side, missing
+        ).items():
+            self._kept[record] = (_decode(raw), taken)
+        return self._kept
 
 
 def _rarity(store: Store, line: Line) -> Rarity:

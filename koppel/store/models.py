@@ -254,6 +254,7 @@ class BlockKey(models.Model):
     side = models.CharField(max_length=3)
     record = models.CharField(max_length=120)
     key = models.CharField(max_length=160)
+    strong = models.BooleanField(default=False)
 
     class Meta:
         indexes = [

@@ -75,7 +75,8 @@ def open_store(
     """Open the store in the SQLite file `database` (or `:memory:`), made and migrated if need be.
 
     `key` encrypts the secrets of connections (`koppel.store.secrets`); without it they can be
-    neither written nor read. `migrate` False: the file is known to be up to date. Raises `NeedsUser` where the file cannot be used.
+    neither written nor read. `migrate` False: the file is known to be up to date.
+    Raises `NeedsUser` where the file cannot be used.
     """
     from django.core.management import call_command
     from django.db import DatabaseError, connections

@@ -14,7 +14,9 @@ from koppel.store.values import ReplicaRow
 from koppel.sync.rule import Side
 
 _COMMON = 60
-"""A blocking key shared by more records than this on one side says nothing and is passed over."""
+"""A weak blocking key shared by more records than this tells too little and is passed over."""
+_CROWD = 400
+"""The same for a strong key: an address of a business park, a switchboard's number."""
 
 
 class ReplicaStore:
@@ -53,11 +55,17 @@ class ReplicaStore:
             self._drop_keys(rows)
             BlockKey.objects.bulk_create(
                 [
-                    BlockKey(entity=row.entity, side=row.side, record=row.record, key=key[:160])
+                    BlockKey(
+                        entity=row.entity,
+                        side=row.side,
+                        record=row.record,
+                        key=key[:160],
+                        strong=strong,
+                    )
                     for row in rows
-                    for key in row.keys
+                    for key, strong in row.keys
                 ],
-                batch_size=240,
+                batch_size=180,
             )
 
     @staticmethod
@@ -86,6 +94,17 @@ class ReplicaStore:
         for part in chunks(records):
             for row in Replica.objects.filter(entity=entity, side=side, record__in=part):
                 found[row.record] = _value(row)
+        return found
+
+    def traits(
+        self, entity: str, side: Side, records: Iterable[str]
+    ) -> dict[str, tuple[bytes, bool]]:
+        """Record -> (features, coupled): all that matching needs."""
+        found: dict[str, tuple[bytes, bool]] = {}
+        for part in chunks(records):
+            rows = Replica.objects.filter(entity=entity, side=side, record__in=part)
+            for record, features, coupled in rows.values_list("record", "features", "coupled"):
+                found[record] = (bytes(features), coupled)
         return found
 
     def settle(self, entity: str, side: Side, records: Iterable[str], *, coupled: bool) -> None:
@@ -151,7 +170,8 @@ class ReplicaStore:
                 """
                 WITH rare AS (
                     SELECT key FROM store_blockkey WHERE entity = %s
-                    GROUP BY key HAVING COUNT(*) <= %s AND COUNT(DISTINCT side) = 2
+                    GROUP BY key, strong HAVING COUNT(DISTINCT side) = 2
+                    AND COUNT(*) <= CASE WHEN strong THEN %s ELSE %s END
                 )
                 SELECT DISTINCT a.record, b.record
                 FROM rare
@@ -164,7 +184,7 @@ class ReplicaStore:
                 WHERE (ra.fresh AND NOT ra.coupled) OR (rb.fresh AND NOT rb.coupled)
                 ORDER BY a.record, b.record
                 """,
-                [entity, _COMMON * 2, entity, entity, entity, entity],
+                [entity, _CROWD, _COMMON, entity, entity, entity, entity],
             )
             pairs: list[tuple[str, str]] = cursor.fetchall()
         return iter(pairs)

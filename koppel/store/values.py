@@ -106,6 +106,7 @@ class ReplicaRow(Struct, kw_only=True):
     label: str
     content: Record | Gone | None
     features: bytes
-    keys: tuple[str, ...] = ()
+    keys: tuple[tuple[str, bool], ...] = ()
+    """Blocking keys, each with whether it is strong (an identifier, not a word)."""
     coupled: bool = False
     fresh: bool = True

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from django.db import connection
+
 from koppel.connectors.base import Connector
 from koppel.connectors.memory import MemoryConnector
 from koppel.connectors.memory_system import MemorySystem
@@ -89,6 +91,9 @@ def make_pair(
     path = folder / "koppel.sqlite3"
     shutil.copy(template, path)
     store = open_store(path, clock=Ticking(), key=KEY, migrate=False)
+    with connection.cursor() as cursor:
+        # What a power cut would lose is not what these tests are about; a killed process is.
+        cursor.execute("PRAGMA synchronous=OFF")
     pair = PairOfSystems(store, crm or memory_crm(), erp or memory_erp())
     pair.configure(*entities)
     return pair
