@@ -16,11 +16,12 @@ from ..errors import Invalid
 from ..session import Session, choices
 from . import Part
 
+# `modified` is left out because a save that changes nothing touches it; the feed tells the times.
 _HOUSEKEEPING = frozenset(
     ("id", "cremeentity_ptr", "entity_type", "header_filter_search_field", "is_deleted", "uuid",
-     "sandbox", "extra_data", "image", "is_user", "billing_address", "shipping_address")
+     "sandbox", "extra_data", "image", "modified", "is_user", "billing_address", "shipping_address")
 )  # fmt: skip
-_READ_ONLY = frozenset(("created", "modified", "is_managed"))
+_READ_ONLY = frozenset(("created", "is_managed"))
 
 
 class Columns(Part):
