@@ -84,6 +84,12 @@ class Mapper:
         self.references = references
         self.natives = natives
         """Canonical field -> the native fields it lives in, for people and for documentation."""
+        self.repeats: Mapping[str, str] = {
+            unit.field: unit.same_as
+            for unit in units
+            if isinstance(unit, Child | Flat | Whole) and unit.same_as
+        }
+        """Fields that are None where they would only repeat the other field."""
         self._label = label
         self._region_paths = tuple(regions)
         self._region = region
@@ -98,15 +104,25 @@ class Mapper:
     def __repr__(self) -> str:
         return f"Mapper({self.connector}, {self.entity}, {self.resource})"
 
-    def get(self, record: Record, resolve: Resolve, *, region: str | None = None) -> dict[str, Any]:
+    def get(
+        self, record: Record, resolve: Resolve, *, country_of: Resolve | None = None
+    ) -> dict[str, Any]:
         """The canonical record. Raises `BadValue` for a value without a counterpart.
 
         `resolve(entity, native id)` gives the coupling or None, which leaves a `Ref` with the
-        native id. `region` (alpha-2) is where the record lives, if its own fields do not say so:
-        for a contact the country of its partner.
+        native id. `country_of(entity, coupling)` gives the country (alpha-2) of a record that this
+        one refers to: a contact's national phone numbers are read as those of its partner's
+        country. Without it, and without an address, they stay as typed.
         """
         fields = record.fields
-        context = Context(lambda: self._region_of(fields) or region or self._region, resolve)
+
+        def region() -> str | None:
+            found = self._region_of(fields)
+            if found is None and country_of is not None:
+                found = self._region_by_reference(fields, resolve, country_of)
+            return found or self._region
+
+        context = Context(region, resolve)
         found: dict[str, Any] = {}
         name = ""
         try:
@@ -127,8 +143,6 @@ class Mapper:
         changes: Mapping[str, Any],
         current: Record | None,
         locate: Resolve,
-        *,
-        region: str | None = None,
     ) -> dict[str, Any]:
         """The native fields for a `Create` (`current` None) or an `Update`; only what changes.
 
@@ -137,9 +151,7 @@ class Mapper:
         here; where it gives None, `Unresolved` is raised. `BadValue` as in `get`.
         """
         draft = Draft(current.fields if current is not None else None)
-        context = Context(
-            lambda: self._new_region(changes, draft.current) or region or self._region, locate
-        )
+        context = Context(lambda: self._new_region(changes, draft.current) or self._region, locate)
         wanted = {name: changes[name] for name in changes if name in self.writable}
         wanted = self._follow(wanted, draft.current, context)
         for unit in self.units:
@@ -181,6 +193,18 @@ class Mapper:
                 code = country_code(value) if isinstance(value, str) else None
                 if code is not None:
                     return code
+        return None
+
+    def _region_by_reference(
+        self, fields: Fields, resolve: Resolve, country_of: Resolve
+    ) -> str | None:
+        for name, entity in self.references.items():
+            for path in self.natives.get(name, ()):
+                for value in native_values(fields, path):
+                    coupling = resolve(entity, str(value)) if value else None
+                    country = country_of(entity, coupling) if coupling else None
+                    if country:
+                        return country
         return None
 
     def _new_region(self, changes: Mapping[str, Any], current: Fields) -> str | None:

@@ -17,10 +17,12 @@ from koppel.mapping.lens import TEXTUAL, Context, Factory, Lens, Options
 from koppel.mapping.lenses.plain import collapsed, text_of
 
 _DIALLED = re.compile(
-    r"[+(]{0,2}[\d\s()/.‐-―\-]+(?:(?:ext|x|dw|durchwahl|poste|anknytning)\.?\s*\d{1,7})?",
+    r"[+(]{0,2}[\d\s()/.‐-―\-]+(?:(?:ext|x)\.?\s*\d{1,7})?",
     re.IGNORECASE,
 )
 """A number and nothing but a number: with other words in it, reading it would lose them."""
+_SHORTEST = 5
+"""Digits after the country code. Shorter ones are extensions or emergency numbers."""
 
 
 @lru_cache(maxsize=65536)
@@ -37,7 +39,8 @@ def phone_number(written: str, region: str | None) -> str:
         number = phonenumbers.parse(dialled, region)
     except phonenumbers.NumberParseException:
         return typed
-    if not phonenumbers.is_possible_number(number):
+    short = len(str(number.national_number)) < _SHORTEST
+    if short or not phonenumbers.is_possible_number(number):
         return typed
     plain = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return f"{plain};ext={number.extension}" if number.extension else str(plain)
