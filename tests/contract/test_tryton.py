@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any, ClassVar
+from uuid import uuid4
 
 import pytest
 
@@ -14,20 +15,11 @@ from koppel.connectors.tryton import TrytonConnector
 from koppel.testing.chaos import FaultProxy
 from koppel.testing.contract import ConnectorContract
 from lab.system import Running
-from lab.tryton import TrytonLab
 from lab.tryton_human import TrytonHuman
 
-pytestmark = pytest.mark.tryton
 QUICK = Patience(first_wait=0.01, longest_wait=0.05)
 numbers = count(1)
-
-
-@pytest.fixture(scope="module")
-def tryton() -> Iterator[Running]:
-    lab = TrytonLab(attached=True)
-    lab.reset("contract", "bare")
-    yield lab.start("contract", "bare")
-    lab.stop("contract")
+run = uuid4().hex[:6]
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +29,32 @@ def admin(tryton: Running) -> Iterator[TrytonHuman]:
     human.close()
 
 
+@pytest.fixture(scope="module")
+def proxy(tryton: Running) -> Iterator[FaultProxy]:
+    with FaultProxy(tryton.url) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def connect(tryton: Running, proxy: FaultProxy) -> Iterator[Callable[..., Connector]]:
+    """Makes connectors through the proxy. To log in takes long, so tests share what they can."""
+    made: list[TrytonConnector] = []
+
+    def connect(**options: Any) -> Connector:
+        settings = {**tryton.koppel, "url": proxy.url, "patience": QUICK, "overlap_seconds": 5}
+        made.append(TrytonConnector(**{**settings, **options}))
+        return made[-1]
+
+    yield connect
+    for connector in made:
+        connector.close()
+
+
+@pytest.fixture(scope="module")
+def shared(connect: Callable[..., Connector]) -> Connector:
+    return connect()
+
+
 class TrytonContract(ConnectorContract):
     """What parties and contacts have in common."""
 
@@ -44,26 +62,13 @@ class TrytonContract(ConnectorContract):
     clear_field = "lang"
 
     @pytest.fixture
-    def faults(self, tryton: Running) -> Iterator[FaultProxy]:
-        with FaultProxy(tryton.url) as proxy:
-            yield proxy
+    def faults(self, proxy: FaultProxy) -> Iterator[FaultProxy]:
+        yield proxy
+        proxy.clear()
 
     @pytest.fixture
-    def connect(self, tryton: Running, faults: FaultProxy) -> Iterator[Callable[..., Connector]]:
-        made: list[TrytonConnector] = []
-
-        def connect(**options: Any) -> Connector:
-            settings = {**tryton.koppel, "url": faults.url, "patience": QUICK, **options}
-            made.append(TrytonConnector(**settings))
-            return made[-1]
-
-        yield connect
-        for connector in made:
-            connector.close()
-
-    @pytest.fixture
-    def connector(self, connect: Callable[..., Connector]) -> Connector:
-        return connect()
+    def connector(self, shared: Connector) -> Connector:
+        return shared
 
     @pytest.fixture
     def reconnect(self, connect: Callable[..., Connector]) -> Callable[[], Connector]:
@@ -71,7 +76,7 @@ class TrytonContract(ConnectorContract):
 
     @pytest.fixture
     def impatient(self, connect: Callable[..., Connector]) -> Connector:
-        return connect(timeout=1.0)
+        return connect(timeout=3.0)
 
     @pytest.fixture
     def human(self, admin: TrytonHuman) -> TrytonHuman:
@@ -87,7 +92,7 @@ class TrytonContract(ConnectorContract):
 
     @pytest.fixture
     def change(self) -> Callable[[], tuple[str, Any]]:
-        return lambda: ("name", f"Renamed {next(numbers)}")
+        return lambda: ("name", f"Renamed {run} {next(numbers)}")
 
     @pytest.fixture
     def children(self) -> tuple[str, Callable[[], dict[str, Any]], str]:
@@ -101,7 +106,7 @@ def new_address() -> dict[str, Any]:
 def new_party() -> dict[str, Any]:
     number = next(numbers)
     return {
-        "name": f"Müller {number} GmbH",
+        "name": f"Müller {run} {number} GmbH",
         "lang": "de",
         "addresses": [new_address()],
         "contact_mechanisms": [{"type": "email", "value": f"info{number}@example.com"}],
@@ -115,16 +120,17 @@ class TestParties(TrytonContract):
 
     @pytest.fixture
     def new_fields(self) -> Callable[[], dict[str, Any]]:
-        return lambda: {**new_party(), "code": f"K{next(numbers):05}"}
+        return lambda: {**new_party(), "code": f"K{run}{next(numbers):05}"}
 
 
 class TestContacts(TrytonContract):
     resource = "party.contact"
+    match_field: ClassVar[str] = "code"
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def employer(self, admin: TrytonHuman) -> str:
         return admin.create("party.party", new_party())
 
     @pytest.fixture
     def new_fields(self, employer: str) -> Callable[[], dict[str, Any]]:
-        return lambda: {**new_party(), "employer": employer}
+        return lambda: {**new_party(), "code": f"K{run}{next(numbers):05}", "employer": employer}

@@ -27,6 +27,7 @@ from koppel.connectors.base import (
     Write,
 )
 from koppel.connectors.http import Patience, ReplyLost, Timeouts
+from koppel.connectors.tryton.changes import ChangeReader
 from koppel.connectors.tryton.reading import Reader
 from koppel.connectors.tryton.rpc import CallRefused, ServerFault, TrytonSession
 from koppel.connectors.tryton.schema import CONTACT, PARTY, Schema, load_schema
@@ -36,6 +37,10 @@ from koppel.errors import Defect, NeedsUser, TryLater
 
 MAX_FETCH = 200
 _R = TypeVar("_R")
+_RELATION_REMEDY = (
+    "Give a relation type the usage Koppel in Tryton, or name one in this connection"
+    " (contact_relation)"
+)
 _LABELS = {PARTY: "Party", CONTACT: "Contact person"}
 _RIGHTS = (
     ("party.party", "parties"),
@@ -49,6 +54,7 @@ _RIGHTS = (
 class _Parts:
     schema: Schema
     reader: Reader
+    changes: ChangeReader
     writer: Writer
 
 
@@ -69,7 +75,7 @@ class TrytonConnector:
         Option(
             name="contact_relation",
             label="Relation type from a contact person to the company",
-            default="employee of",
+            help="Its name in Tryton; empty for the one with the usage Koppel",
         ),
         Option(name="timeout", label="Seconds to wait for an answer", default="60"),
         Option(
@@ -99,7 +105,7 @@ class TrytonConnector:
         username: str,
         password: str,
         timeout: float = 60.0,
-        contact_relation: str = "employee of",
+        contact_relation: str = "",
         overlap_seconds: int = 600,
         timezone: str = "UTC",
         extra_fields: Sequence[str] = (),
@@ -140,7 +146,7 @@ class TrytonConnector:
             username=config["username"],
             password=config["password"],
             timeout=_seconds(config, "timeout", 60.0),
-            contact_relation=config.get("contact_relation") or "employee of",
+            contact_relation=config.get("contact_relation") or "",
             overlap_seconds=round(_seconds(config, "overlap_seconds", 600.0)),
             timezone=config.get("timezone") or "UTC",
             extra_fields=[name.strip() for name in extra if name.strip()],
@@ -169,9 +175,11 @@ class TrytonConnector:
                 messages=(str(error),),
             )
         if schema.relation_type is None:
+            messages.append(f"{self._no_relation()}: {_RELATION_REMEDY}.")
+        if not schema.may_write_keys:
             messages.append(
-                f"There is no relation type {self._relation!r}: create it in Tryton under"
-                " Parties, or name another one in this connection."
+                f"The user {session.username} may not write Koppel's keys: add it to the group"
+                " Koppel in Tryton."
             )
         messages += self._missing_rights()
         if not session.context.get("company"):
@@ -201,19 +209,21 @@ class TrytonConnector:
 
     def describe(self) -> Sequence[Resource]:
         self._tables.forget()
-        self._made = None
-        schema = self._parts().schema
+        schema = self._guarded(
+            lambda: load_schema(self._session, self._tables, self._relation, self._extra)
+        )
+        self._made = self._assembled(schema)
         names = [PARTY] if schema.relation_type is None else [PARTY, CONTACT]
         return tuple(schema.resource(name, _LABELS[name]) for name in names)
 
     def now(self, resource: str) -> Cursor:
-        return self._guarded(lambda: self._reader(resource).now())
+        return self._guarded(lambda: self._of(resource).changes.now())
 
     def changes(self, resource: str, since: Cursor | None, limit: int) -> ChangePage:
-        return self._guarded(lambda: self._reader(resource).changes(resource, since, limit))
+        return self._guarded(lambda: self._of(resource).changes.changes(resource, since, limit))
 
     def ids(self, resource: str, page: str | None = None) -> IdPage:
-        return self._guarded(lambda: self._reader(resource).ids(resource, page))
+        return self._guarded(lambda: self._of(resource).reader.ids(resource, page))
 
     def fetch(self, resource: str, ids: Sequence[str]) -> Mapping[str, Record | Gone]:
         if len(ids) > MAX_FETCH:
@@ -221,10 +231,10 @@ class TrytonConnector:
                 f"{len(ids)} records at once, {MAX_FETCH} are allowed",
                 place=f"{self.name} {resource}",
             )
-        return self._guarded(lambda: self._reader(resource).fetch(resource, ids))
+        return self._guarded(lambda: self._of(resource).reader.fetch(resource, ids))
 
     def find(self, resource: str, match: Fields, limit: int = 5) -> Sequence[Record]:
-        return self._guarded(lambda: self._reader(resource).find(resource, match, limit))
+        return self._guarded(lambda: self._of(resource).reader.find(resource, match, limit))
 
     def write(self, batch: Sequence[Write]) -> Sequence[Outcome]:
         if len(batch) > MAX_WRITE:
@@ -243,32 +253,41 @@ class TrytonConnector:
     # Inside.
 
     def _parts(self) -> _Parts:
-        """What needs a look at the server first; made once."""
+        """What needs a look at the server first; made once, and anew by `describe`."""
         if self._made is None:
             schema = self._guarded(
-                lambda: load_schema(self._session, self._tables, self._relation, self._extra)
+                lambda: load_schema(self._session, None, self._relation, self._extra)
             )
-            reader = Reader(
-                self._session,
-                schema,
-                self._tables,
-                overlap=timedelta(seconds=self._overlap),
-                zone=self._zone,
-            )
-            writer = Writer(self._session, reader, schema, self._tables, hard_delete=self._hard)
-            self._made = _Parts(schema, reader, writer)
+            self._made = self._assembled(schema)
         return self._made
 
-    def _reader(self, resource: str) -> Reader:
+    def _assembled(self, schema: Schema) -> _Parts:
+        reader = Reader(self._session, schema, self._tables)
+        changes = ChangeReader(
+            self._session,
+            reader,
+            schema,
+            overlap=timedelta(seconds=self._overlap),
+            zone=self._zone,
+        )
+        writer = Writer(self._session, reader, schema, self._tables, hard_delete=self._hard)
+        return _Parts(schema, reader, changes, writer)
+
+    def _no_relation(self) -> str:
+        if self._relation:
+            return f"there is no relation type {self._relation!r} in Tryton"
+        return "no relation type in Tryton is marked as that of contact persons"
+
+    def _of(self, resource: str) -> _Parts:
         self._known(resource)
         parts = self._parts()
         if resource == CONTACT and parts.schema.relation_type is None:
             raise NeedsUser(
-                f"there is no relation type {self._relation!r} in Tryton",
+                self._no_relation(),
                 place=self.name,
-                remedy="Create it under Parties, or name another one in this connection",
+                remedy=_RELATION_REMEDY,
             )
-        return parts.reader
+        return parts
 
     def _known(self, resource: str) -> None:
         if resource not in _LABELS:

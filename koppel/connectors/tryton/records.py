@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
-from koppel.connectors.base import Gone, Record
+from koppel.connectors.base import Record
 from koppel.connectors.tryton.schema import (
     BANK_ACCOUNTS,
     CONTACT,
@@ -31,33 +31,15 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One party as read at one moment.
+    """One living record as read at one moment.
 
     `stamps` are Tryton's own time stamps by "model,id", verbatim. `relations` are the rows that tie
-    it to employers: (id of the row, id of the employer). `numbers` maps a bank account to its IBAN.
+    a contact person to the employers of today: (id of the row, id of the employer).
     """
 
     record: Record
-    active: bool
-    merged_into: str | None
-    is_contact: bool
     stamps: Mapping[str, str]
     relations: tuple[tuple[int, int], ...]
-
-    def living(self, resource: str) -> bool:
-        """Is it a living record of that resource?"""
-        return self.active and self.is_contact == (resource == CONTACT)
-
-    def seen_as(self, resource: str) -> Record | Gone:
-        """What `fetch` answers for that resource."""
-        if self.living(resource):
-            return self.record
-        return Gone(
-            resource=resource,
-            id=self.record.id,
-            merged_into=self.merged_into,
-            trashed=not self.active,
-        )
 
 
 def read_names(schema: Schema) -> list[str]:
@@ -69,7 +51,7 @@ def read_names(schema: Schema) -> list[str]:
         names.append(f"{BANK_ACCOUNTS}._timestamp")
         names += [f"{BANK_ACCOUNTS}.numbers.{leaf}" for leaf in _NUMBER]
     if schema.relation_type is not None:
-        names += [f"relations.{leaf}" for leaf in ("type", "to", "start_date", "end_date")]
+        names += ["relations.type", "relations.to"]
     return names
 
 
@@ -89,17 +71,12 @@ def stamps_of(schema: Schema, row: Row) -> dict[str, str]:
     return stamps
 
 
-def ties_of(schema: Schema, row: Row) -> list[tuple[int, int]]:
-    """(id of the relation, id of the employer) for each employment of the row, in order."""
-    return [(item["id"], item["to"]) for item in _relations(schema, row)]
-
-
 def snapshots(
-    schema: Schema, tables: ValueTables, rows: Sequence[Row], today: date
-) -> list[Snapshot]:
-    """The rows as snapshots. `today` decides which employment is in force."""
+    schema: Schema, tables: ValueTables, resource: str, rows: Sequence[Row]
+) -> dict[str, Snapshot]:
+    """The rows of living records of a resource, by id, in the same order."""
     _look_up(schema, tables, rows)
-    return [_snapshot(schema, tables, row, today) for row in rows]
+    return {str(row["id"]): _snapshot(schema, tables, resource, row) for row in rows}
 
 
 def _look_up(schema: Schema, tables: ValueTables, rows: Sequence[Row]) -> None:
@@ -120,29 +97,17 @@ def _look_up(schema: Schema, tables: ValueTables, rows: Sequence[Row]) -> None:
         tables.need(table, ids)
 
 
-def _snapshot(schema: Schema, tables: ValueTables, row: Row, today: date) -> Snapshot:
+def _snapshot(schema: Schema, tables: ValueTables, resource: str, row: Row) -> Snapshot:
     fields = {name: native(leaf, row.get(name), tables) for name, leaf in schema.leaves.items()}
     for child in schema.children.values():
         fields[child.name] = _children(child, tables, row)
     if schema.bank is not None:
         fields[BANK_ACCOUNTS] = _accounts(row)
     relations = _relations(schema, row)
-    if relations:
-        employer = _employer(relations, today)
-        fields[EMPLOYER] = str(employer) if employer is not None else None
-    return Snapshot(
-        record=Record(
-            resource=CONTACT if relations else PARTY,
-            id=str(row["id"]),
-            version=row[VERSION],
-            fields=fields,
-        ),
-        active=bool(row.get("active", True)),
-        merged_into=str(row["replaced_by"]) if row.get("replaced_by") else None,
-        is_contact=bool(relations),
-        stamps=stamps_of(schema, row),
-        relations=tuple(ties_of(schema, row)),
-    )
+    if resource == CONTACT:
+        fields[EMPLOYER] = str(relations[0][1]) if relations else None
+    record = Record(resource=resource, id=str(row["id"]), version=row[VERSION], fields=fields)
+    return Snapshot(record=record, stamps=stamps_of(schema, row), relations=tuple(relations))
 
 
 def native(leaf: Leaf, value: Any, tables: ValueTables) -> Any:
@@ -181,19 +146,10 @@ def _accounts(row: Row) -> list[dict[str, Any]]:
     return accounts
 
 
-def _relations(schema: Schema, row: Row) -> list[Row]:
-    items = [
-        item
+def _relations(schema: Schema, row: Row) -> list[tuple[int, int]]:
+    """Tryton itself leaves out the ones that are over; the oldest comes first."""
+    return sorted(
+        (item["id"], item["to"])
         for item in row.get("relations.") or ()
-        if schema.relation_type is not None and item["type"] == schema.relation_type
-    ]
-    return sorted(items, key=lambda item: int(item["id"]))
-
-
-def _employer(relations: Sequence[Row], today: date) -> int | None:
-    """The oldest employment that is in force today."""
-    for item in relations:
-        start, end = item.get("start_date"), item.get("end_date")
-        if (start is None or start <= today) and (end is None or end >= today):
-            return int(item["to"])
-    return None
+        if item["type"] == schema.relation_type
+    )

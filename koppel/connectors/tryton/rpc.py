@@ -129,15 +129,13 @@ class TrytonSession:
 
         `effect` says whether it changes something: only then can a lost answer be `ReplyLost`.
         """
-        if not self.user_id:
-            self._log_in()
-        try:
-            return self._call(model, method, args, effect, context)
-        except Unauthorized as error:
-            if error.status != 401:
-                raise
-        self._log_in()
-        return self._call(model, method, args, effect, context)
+        return self._call(f"model.{model}.{method}", args, effect, context)
+
+    def wizard(
+        self, name: str, method: str, *args: Any, context: Mapping[str, Any] | None = None
+    ) -> Any:
+        """`wizard.<name>.<method>`: one step of one of Tryton's dialogues; it may change things."""
+        return self._call(f"wizard.{name}.{method}", args, True, context)
 
     def server_version(self) -> str:
         """The series of the server, such as 8.2; needs no log-in."""
@@ -145,14 +143,21 @@ class TrytonSession:
 
     def _call(
         self,
-        model: str,
         method: str,
         args: tuple[Any, ...],
         effect: bool,
         context: Mapping[str, Any] | None,
     ) -> Any:
-        params = [*args, {**self.context, **(context or {})}]
-        return self._post(f"model.{model}.{method}", params, effect=effect)
+        if not self.user_id:
+            self._log_in()
+        over = dict(context or {})
+        try:
+            return self._post(method, [*args, {**self.context, **over}], effect=effect)
+        except Unauthorized as error:
+            if error.status != 401:
+                raise
+        self._log_in()
+        return self._post(method, [*args, {**self.context, **over}], effect=effect)
 
     def _log_in(self) -> None:
         self.user_id = 0
@@ -164,7 +169,7 @@ class TrytonSession:
         self._http.set_header("Authorization", f"Session {b64encode(pair.encode()).decode()}")
         self.user_id = int(user_id)
         self.context = {}
-        preferences = self._call("res.user", "get_preferences", (True,), False, {})
+        preferences = self._post("model.res.user.get_preferences", [True, {}], effect=False)
         self.context = {key: value for key, value in preferences.items() if key != "locale"}
 
     def _post(

@@ -21,6 +21,8 @@ BANK_ACCOUNTS = "bank_accounts"
 EMPLOYER = "employer"
 VERSION = "koppel_version"
 CHANGED_AT = "koppel_changed_at"
+CONTACT_USAGE = "koppel_contact"
+"""Marks the relation type that leads from a contact person to the company."""
 
 _PARTY_FIELDS = ("name", "code", "active", "lang", "customer_payment_term")
 _READ_ONLY = ("koppel_key", "replaced_by")
@@ -87,6 +89,7 @@ class Schema:
     children: Mapping[str, ChildSpec]
     bank: FieldInfo | None
     relation_type: int | None
+    may_write_keys: bool
 
     def resource(self, name: str, label: str) -> Resource:
         """What `describe()` answers for `party.party` or `party.contact`."""
@@ -108,10 +111,19 @@ class Schema:
 
 
 def load_schema(
-    session: TrytonSession, tables: ValueTables, relation: str, extra_fields: Sequence[str]
+    session: TrytonSession,
+    tables: ValueTables | None,
+    relation: str,
+    extra_fields: Sequence[str],
 ) -> Schema:
-    """Ask Tryton which of our fields it has. `NeedsUser` where its `koppel` module is missing."""
-    known = _fields_get(session, PARTY)
+    """Ask Tryton which of our fields it has. `NeedsUser` where its `koppel` module is missing.
+
+    With `tables` the choices are read too. `relation` names the relation type that leads from a
+    contact person to the company; empty for the one that is marked so.
+    """
+    names = [*_PARTY_FIELDS, *_READ_ONLY, *extra_fields]
+    lists = [*_CHILDREN, BANK_ACCOUNTS, "relations"]
+    known = _fields_get(session, PARTY, [*names, *lists, VERSION, CHANGED_AT])
     if not {"koppel_key", VERSION, CHANGED_AT} <= set(known):
         raise NeedsUser(
             "this Tryton has no module `koppel`, or an old one",
@@ -125,7 +137,6 @@ def load_schema(
             place=session.name,
             remedy="Correct extra_fields in this connection",
         )
-    names = [*_PARTY_FIELDS, *_READ_ONLY, *extra_fields]
     children = {
         name: _child(session, tables, name, model, wanted, known[name])
         for name, (model, wanted) in _CHILDREN.items()
@@ -136,17 +147,20 @@ def load_schema(
         children=children,
         bank=_bank(known),
         relation_type=_relation_type(session, relation) if "relations" in known else None,
+        may_write_keys=not known["koppel_key"].get("readonly"),
     )
 
 
-def _fields_get(session: TrytonSession, model: str) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = session.call(model, "fields_get", [])
+def _fields_get(
+    session: TrytonSession, model: str, names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = session.call(model, "fields_get", list(names))
     return found
 
 
 def _leaves(
     session: TrytonSession,
-    tables: ValueTables,
+    tables: ValueTables | None,
     model: str,
     known: Mapping[str, Mapping[str, Any]],
     names: Iterable[str],
@@ -166,7 +180,7 @@ def _leaves(
             writable=name not in _READ_ONLY,
             max_length=about.get("size") if isinstance(about.get("size"), int) else None,
             scale=_scale(about),
-            choices=tables.choices(table) if table else _selection(session, model, about),
+            choices=_choices(session, tables, table, model, about) if tables else (),
             reference=relation if relation and not table else None,
         )
         leaves[name] = Leaf(info, table)
@@ -180,7 +194,15 @@ def _scale(about: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _selection(session: TrytonSession, model: str, about: Mapping[str, Any]) -> tuple[Choice, ...]:
+def _choices(
+    session: TrytonSession,
+    tables: ValueTables,
+    table: str | None,
+    model: str,
+    about: Mapping[str, Any],
+) -> tuple[Choice, ...]:
+    if table:
+        return tables.choices(table)
     if about["type"] != "selection":
         return ()
     pairs = about.get("selection") or []
@@ -191,13 +213,13 @@ def _selection(session: TrytonSession, model: str, about: Mapping[str, Any]) -> 
 
 def _child(
     session: TrytonSession,
-    tables: ValueTables,
+    tables: ValueTables | None,
     name: str,
     model: str,
     wanted: Sequence[str],
     about: Mapping[str, Any],
 ) -> ChildSpec:
-    leaves = _leaves(session, tables, model, _fields_get(session, model), wanted)
+    leaves = _leaves(session, tables, model, _fields_get(session, model, wanted), wanted)
     identity = FieldInfo(name="id", type="text", label="ID", writable=False)
     info = FieldInfo(
         name=name,
@@ -223,7 +245,6 @@ def _bank(known: Mapping[str, Mapping[str, Any]]) -> FieldInfo | None:
 
 
 def _relation_type(session: TrytonSession, relation: str) -> int | None:
-    rows = session.call(
-        "party.relation.type", "search_read", [["name", "=", relation]], 0, 1, None, ["name"]
-    )
+    domain = ["name", "=", relation] if relation else ["usages", "in", [CONTACT_USAGE]]
+    rows = session.call("party.relation.type", "search_read", [domain], 0, 1, None, ["name"])
     return rows[0]["id"] if rows else None

@@ -3,7 +3,8 @@
 * All creates of a chunk go out in one call, all updates in another. Tryton works a call in one
   transaction, so where it refuses a call, nothing was written, and the chunk is halved until the
   refusal stands alone. The same where the database rolls back a call that is too large for it.
-* A create carries its key (`koppel_key`, unique in the database): a repeat finds the record.
+* A create carries its key (`koppel_key`, unique in the database): a repeat is refused there, and
+  then answered with the record that the first one made.
 * An update reads first, compares the version, and sends Tryton the time stamps of the party and of
   all its children, so that Tryton itself refuses what was changed in between.
 * An update that changes nothing is not sent.
@@ -89,8 +90,8 @@ class Writer:
     def recover(self, write: Write) -> Outcome | None:
         """What became of a write whose answer was lost; None where it did not happen."""
         if isinstance(write, Create):
-            made = self._reader.by_keys([write.key]).get(write.key)
-            return None if made is None else Written(after=made.seen_as(write.resource))
+            made = self._reader.by_keys(write.resource, [write.key]).get(write.key)
+            return None if made is None else Written(after=made)
         seen = self._reader.fetch(write.resource, [write.id])[write.id]
         if isinstance(write, Delete):
             return Written(after=seen) if isinstance(seen, Gone) else None
@@ -108,22 +109,16 @@ class Writer:
             if isinstance(write, Act):
                 message = f"parties have no action {write.action!r}"
                 outcomes[index] = Refused(reason="invalid", message=message)
-        self._creates(creates, outcomes)
+        self._create(creates, outcomes)
         self._changes(updates, outcomes)
         self._changes(deletes, outcomes)
 
     # Creates.
 
-    def _creates(self, items: Sequence[tuple[int, Create]], outcomes: Outcomes) -> None:
-        if not items:
-            return
-        made = self._reader.by_keys([write.key for _, write in items])
-        for index, write in items:
-            if write.key in made:
-                outcomes[index] = Written(after=made[write.key].seen_as(write.resource))
-        self._create([item for item in items if item[1].key not in made], outcomes)
-
-    def _create(self, items: Sequence[tuple[int, Create]], outcomes: Outcomes) -> None:
+    def _create(
+        self, items: Sequence[tuple[int, Create]], outcomes: Outcomes, *, fresh: bool = True
+    ) -> None:
+        """`fresh`: nobody has asked yet whether some of these were made before."""
         builder = self._builder([write for _, write in items])
         ready: list[tuple[int, Create]] = []
         values: list[dict[str, Any]] = []
@@ -140,23 +135,39 @@ class Writer:
         except ReplyLost as lost:
             outcomes.update({index: Unknown(message=lost.message) for index, _ in ready})
         except CallRefused as refused:
-            if len(ready) > 1:
-                for half in _halves(ready):
-                    self._create(half, outcomes)
-            else:
-                outcomes[ready[0][0]] = self._create_refused(ready[0][1], refused)
+            self._create_refused(ready, refused, outcomes, fresh)
         else:
             ids = [str(number) for number in numbers]
             self._read_back(list(zip(ready, ids, strict=True)), outcomes)
 
-    def _create_refused(self, write: Create, refused: CallRefused) -> Outcome:
-        made = self._reader.by_keys([write.key]).get(write.key)
-        if made is not None:
-            return Written(after=made.seen_as(write.resource))
-        code = write.fields.get("code")
-        if code and self._reader.has_code(code):
-            return Refused(reason="duplicate", message=refused.message, fields=("code",))
-        return self._refusal(write, refused)
+    def _create_refused(
+        self,
+        items: Sequence[tuple[int, Create]],
+        refused: CallRefused,
+        outcomes: Outcomes,
+        fresh: bool,
+    ) -> None:
+        """Nothing of the call was written: find those made before, then the one to blame."""
+        keys = [write.key for _, write in items] if fresh else []
+        made = self._reader.by_keys(items[0][1].resource, keys) if keys else {}
+        for index, write in items:
+            if write.key in made:
+                outcomes[index] = Written(after=made[write.key])
+        left = [item for item in items if item[1].key not in made]
+        if made:
+            self._create(left, outcomes, fresh=False)
+        elif len(left) > 1:
+            for half in _halves(left):
+                self._create(half, outcomes, fresh=False)
+        else:
+            index, write = left[0]
+            code = write.fields.get("code")
+            if code and self._reader.has_code(code):
+                outcomes[index] = Refused(
+                    reason="duplicate", message=refused.message, fields=("code",)
+                )
+            else:
+                outcomes[index] = self._refusal(write, refused)
 
     # Updates and deletes.
 
@@ -164,16 +175,21 @@ class Writer:
         """Updates or deletes, never both at once."""
         if not items:
             return
-        found = self._reader.snapshots([write.id for _, write in items])
+        ids = [write.id for _, write in items]
+        resource = items[0][1].resource
+        found = self._reader.living(resource, ids)
+        gone = self._reader.gone(resource, [id for id in ids if id not in found])
         builder = self._builder([write for _, write in items])
         ready: list[tuple[int, Update | Delete]] = []
         args: list[Any] = []
         stamps: dict[str, str] = {}
         for index, write in items:
             snapshot = found.get(write.id)
-            decided = _decided(write, snapshot)
-            if decided is not None or snapshot is None:
-                outcomes[index] = decided or _missing(write)
+            if snapshot is None:
+                outcomes[index] = _not_there(write, gone[write.id])
+                continue
+            if write.expected is not None and write.expected != snapshot.record.version:
+                outcomes[index] = _stale(write)
                 continue
             try:
                 values = self._values(builder, write, snapshot)
@@ -181,7 +197,7 @@ class Writer:
                 outcomes[index] = _invalid(refused)
                 continue
             if values is not None and not values:
-                outcomes[index] = Written(after=snapshot.seen_as(write.resource))
+                outcomes[index] = Written(after=snapshot.record)
                 continue
             ready.append((index, write))
             args += [[int(write.id)]] if values is None else [[int(write.id)], values]
@@ -263,18 +279,14 @@ class Writer:
                 self._sleep(waits.pop(0))
 
     def _read_back(self, done: Sequence[tuple[tuple[int, Write], str]], outcomes: Outcomes) -> None:
+        resource = done[0][0][1].resource
         try:
-            found = self._reader.snapshots([id for _, id in done])
+            found = self._reader.fetch(resource, [id for _, id in done])
         except TryLater as error:
             message = f"it was written, but could not be read back: {error.message}"
             outcomes.update({item[0]: Unknown(message=message) for item, _ in done})
             return
-        for (index, write), id in done:
-            snapshot = found.get(id)
-            gone = Gone(resource=write.resource, id=id)
-            outcomes[index] = Written(
-                after=gone if snapshot is None else snapshot.seen_as(write.resource)
-            )
+        outcomes.update({index: Written(after=found[id]) for (index, _), id in done})
 
     def _refusal(self, write: Write, refused: CallRefused) -> Refused:
         if isinstance(refused, ChangedMeanwhile):
@@ -309,18 +321,9 @@ def _quoted(message: str, label: str, value: Any) -> bool:
     return isinstance(value, str) and len(value) > 1 and f'"{value}"' in message
 
 
-def _decided(write: Update | Delete, snapshot: Snapshot | None) -> Outcome | None:
-    """What is clear before anything is sent."""
-    if snapshot is None or not snapshot.living(write.resource):
-        if isinstance(write, Delete) and snapshot is not None and not snapshot.active:
-            return Written(after=snapshot.seen_as(write.resource))
-        return _missing(write)
-    if write.expected is not None and write.expected != snapshot.record.version:
-        return _stale(write)
-    return None
-
-
-def _missing(write: Update | Delete) -> Refused:
+def _not_there(write: Update | Delete, gone: Gone) -> Outcome:
+    if isinstance(write, Delete) and gone.trashed:
+        return Written(after=gone)
     kind = "contact" if write.resource == CONTACT else "party"
     return Refused(reason="missing", message=f"Tryton has no active {kind} {write.id}")
 
@@ -340,12 +343,13 @@ def _halves(items: Sequence[_T]) -> tuple[Sequence[_T], Sequence[_T]]:
 
 
 def _chunks(batch: Sequence[Write]) -> Iterator[list[tuple[int, Write]]]:
-    """Parts of the batch in which no record and no key occurs twice."""
+    """Parts of the batch: of one resource, and no record and no key occurs twice in it."""
     chunk: list[tuple[int, Write]] = []
     seen: set[str] = set()
     for index, write in enumerate(batch):
         mark = f"key {write.key}" if isinstance(write, Create) else f"id {write.id}"
-        if mark in seen or len(chunk) == MAX_WRITE:
+        other = bool(chunk) and chunk[0][1].resource != write.resource
+        if other or mark in seen or len(chunk) == MAX_WRITE:
             yield chunk
             chunk, seen = [], set()
         chunk.append((index, write))

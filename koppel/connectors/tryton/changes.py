@@ -1,0 +1,203 @@
+"""What has changed since a cursor.
+
+* A cursor is a moment of the database's own clock. Time stamps in Tryton are those of the start of
+  a transaction, so a record may appear behind the cursor: each pass looks back by the overlap and
+  tells a record again, with its version.
+* Within a pass records come in the order of their ids; the pass ends where it began in time.
+* What no time stamp shows is left to the sweep (`Reader.ids`): a child or an employment that was
+  deleted directly, an employment whose end date passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from koppel.connectors.base import Change, ChangePage, Cursor
+from koppel.connectors.tryton.reading import ANY_STATE, Domain, Reader
+from koppel.connectors.tryton.rpc import TrytonSession
+from koppel.connectors.tryton.schema import CHANGED_AT, CONTACT, PARTY, VERSION, Schema
+from koppel.errors import Defect
+
+_TOLD = (
+    "active",
+    "replaced_by",
+    "create_date",
+    "last_modified_at",
+    "write_uid.rec_name",
+    "create_uid.rec_name",
+    VERSION,
+    CHANGED_AT,
+)
+
+
+class _Place(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a reader stands: `since` None is the first pass over everything.
+
+    `until` is when the running pass began, `last` the last id it told; both only within a pass.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    last: int = 0
+
+
+class ChangeReader:
+    """Reads what changed. `zone` is that of the database's time stamps."""
+
+    def __init__(
+        self,
+        session: TrytonSession,
+        reader: Reader,
+        schema: Schema,
+        *,
+        overlap: timedelta,
+        zone: ZoneInfo,
+    ) -> None:
+        self._session = session
+        self._reader = reader
+        self._tie = schema.relation_type
+        self._overlap = overlap
+        self._zone = zone
+
+    def clock(self) -> datetime:
+        """The database's clock, naive in its own zone, as its time stamps are.
+
+        The view `party.relation.all` has no stamps of its own and answers with the present moment.
+        Without any relation the moment is the server's, from its `Date` header.
+        """
+        model, name = (PARTY, "id") if self._tie is None else ("party.relation.all", "create_date")
+        rows = self._session.call(model, "search_read", [], 0, 1, None, [name])
+        moment = rows[0][name] if rows else None
+        if isinstance(moment, datetime):
+            return moment
+        seconds = self._session.server_date
+        if seconds is None:
+            raise Defect("Tryton's answer has no Date", place=self._session.name)
+        return datetime.fromtimestamp(seconds, self._zone).replace(tzinfo=None)
+
+    def now(self) -> Cursor:
+        """A cursor that stands at this moment."""
+        return _written(_Place(since=self.clock()))
+
+    def changes(self, resource: str, since: Cursor | None, limit: int) -> ChangePage:
+        """At most `limit` changes; see the module."""
+        if limit < 1:
+            raise Defect(f"a page of {limit} changes was asked for", place=resource)
+        place = _place(since, resource)
+        until = place.until or self.clock()
+        if place.since is None:
+            changes, last = self._everything(resource, place.last, limit)
+        else:
+            start = place.since - self._overlap
+            changes, last = self._since(resource, start, place.last, limit)
+        if last is None:
+            return ChangePage(changes=changes, cursor=_written(_Place(since=until)))
+        following = _Place(since=place.since, until=until, last=last)
+        return ChangePage(changes=changes, cursor=_written(following), more=True)
+
+    def _everything(
+        self, resource: str, last: int, limit: int
+    ) -> tuple[tuple[Change, ...], int | None]:
+        domain = [*self._reader.living_domain(resource), ["id", ">", last]]
+        rows = self._reader.rows(domain, limit, [VERSION])
+        changes = tuple(Change(id=str(row["id"]), version=row[VERSION]) for row in rows)
+        return changes, rows[-1]["id"] if len(rows) == limit else None
+
+    def _since(
+        self, resource: str, start: datetime, last: int, limit: int
+    ) -> tuple[tuple[Change, ...], int | None]:
+        domain = [["id", ">", last], ANY_STATE, self._touched(resource, start)]
+        own = self._reader.own_parties()
+        if own:
+            domain.append(["id", "not in", own])
+        rows = self._reader.rows(domain, limit, _TOLD)
+        if not rows:
+            return (), None
+        of_kind = self._of_kind(resource, rows)
+        left = self._left(resource, [row for row in rows if row["id"] not in of_kind], start)
+        changes = [
+            self._change(row, row["id"] in of_kind and bool(row["active"]))
+            for row in rows
+            if row["id"] in of_kind or row["id"] in left
+        ]
+        changes.sort(key=lambda change: change.at or datetime.min.replace(tzinfo=UTC))
+        return tuple(changes), rows[-1]["id"] if len(rows) == limit else None
+
+    def _change(self, row: Mapping[str, Any], living: bool) -> Change:
+        editor = row.get("write_uid.") or row.get("create_uid.") or {}
+        moment = row[CHANGED_AT].replace(tzinfo=self._zone)
+        # Who edited a child alone is not told here.
+        is_own = row["last_modified_at"] == row[CHANGED_AT]
+        return Change(
+            id=str(row["id"]),
+            gone=not living,
+            merged_into=str(row["replaced_by"]) if row.get("replaced_by") else None,
+            version=row[VERSION] if living else None,
+            at=moment.astimezone(UTC),
+            by=editor.get("rec_name") if is_own else None,
+        )
+
+    def _touched(self, resource: str, start: datetime) -> Domain:
+        """Parties of which something has a stamp from `start` on."""
+        domain: Domain = ["OR", [CHANGED_AT, ">=", start]]
+        heirs = self._heirs(start) if resource == CONTACT and self._tie is not None else []
+        if heirs:
+            # Merging companies moves their contacts without a stamp of their own.
+            moved = [["type", "=", self._tie], ["to", "in", heirs]]
+            domain.append(["relations", "where", moved])
+        return domain
+
+    def _heirs(self, start: datetime) -> list[int]:
+        """Parties that took over another one since."""
+        domain = [
+            ["replaced_by", "!=", None],
+            ["last_modified_at", ">=", start],
+            ["active", "=", False],
+        ]
+        return sorted({row["replaced_by"] for row in self._reader.rows(domain, None, _HEIR)})
+
+    def _of_kind(self, resource: str, rows: Sequence[Mapping[str, Any]]) -> set[int]:
+        """The rows that are (or were) records of that resource."""
+        numbers = [row["id"] for row in rows]
+        if self._tie is None:
+            return set(numbers)
+        domain = [["id", "in", numbers], ANY_STATE, *self._reader.kind_domain(resource)]
+        return {row["id"] for row in self._reader.rows(domain, None, ["id"])}
+
+    def _left(
+        self, resource: str, others: Sequence[Mapping[str, Any]], start: datetime
+    ) -> set[int]:
+        """Parties known from before that were tied to an employer since, and so are gone here."""
+        older = [row["id"] for row in others if row["create_date"] < start]
+        if resource == CONTACT or not older:
+            return set()
+        domain = [
+            ["from_", "in", older],
+            ["type", "=", self._tie],
+            ["create_date", ">=", start],
+        ]
+        found = self._session.call(
+            "party.relation", "search_read", domain, 0, None, None, ["from_"]
+        )
+        return {row["from_"] for row in found}
+
+
+_HEIR = ("replaced_by",)
+
+
+def _written(place: _Place) -> Cursor:
+    return msgspec.json.encode(place).decode()
+
+
+def _place(since: Cursor | None, resource: str) -> _Place:
+    if since is None:
+        return _Place()
+    try:
+        return msgspec.json.decode(since, type=_Place)
+    except msgspec.MsgspecError:
+        raise Defect(f"the cursor {since!r} was not made here", place=resource) from None
