@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import process
+from lab.attached import PARENT
 from lab.process import quiet
 from lab.system import ROOT, LabError, Progress, Running, free_port, lab_folder
 
@@ -38,6 +39,10 @@ class Creme:
     """The CRM of the lab; see `lab.system.System`."""
 
     name = "creme"
+
+    def __init__(self, *, attached: bool = False) -> None:
+        """`attached`: the servers started by this object end when this process ends."""
+        self.attached = attached
 
     @property
     def folder(self) -> Path:
@@ -138,7 +143,8 @@ class Creme:
 
     def environment(self, folder: Path) -> dict[str, str]:
         """The environment in which Creme's code runs on the database of that folder."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("KOPPEL_", "DJANGO_"))}
+        others = ("CREME_", "DJANGO_", "KOPPEL_", "PYTHON")
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(others)}
         return {
             **kept,
             "DJANGO_SETTINGS_MODULE": "lab.creme_project.settings",
@@ -190,6 +196,7 @@ class Creme:
     def _served(self, folder: Path, facts: dict[str, Any]) -> dict[str, str]:
         return {
             **self.environment(folder),
+            **({PARENT: str(os.getpid())} if self.attached else {}),
             "CREME_URL": str(facts["url"]),
             "KOPPEL_URL": str(facts["koppel_url"]),
             "KOPPEL_HINT_SECRET": str(facts["hint_secret"]),

@@ -57,9 +57,10 @@ class CremeHuman:
         self._edits = 0
         form = self._form("/creme_login")
         form.values.update(username=username, password=password)
-        self._post("/creme_login", form.data())
-        if str(self._web.get("/my_page").url.path) != "/my_page":
-            raise PageRefused(f"Creme at {url} does not let {username} in: check the password")
+        try:
+            self._post("/creme_login", form.data())
+        except PageRefused as refusal:
+            raise PageRefused(f"Creme at {url} does not let {username} in: {refusal}") from None
 
     @classmethod
     def salesperson(cls, running: Running, username: str = "clara") -> CremeHuman:
@@ -69,6 +70,10 @@ class CremeHuman:
     def close(self) -> None:
         """Leave."""
         self._web.close()
+
+    def status(self, page: str) -> int:
+        """The HTTP status with which a page answers this person."""
+        return self._web.get(page).status_code
 
     # What `Human` asks for.
 

@@ -217,23 +217,31 @@ def spawn(command: Sequence[str], env: Mapping[str, str], folder: Path, log: Pat
     return child.pid
 
 
-def alive(pid: int, sign: str = "") -> bool:
-    """Whether the process runs, and (where the system tells) its command line contains `sign`."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+def _exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
+    return True
+
+
+def alive(pid: int, sign: str = "") -> bool:
+    """Whether the process runs, and (where the system tells) its command line contains `sign`."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    if not _exists(pid):
+        return False
     try:
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
+        threads = len(os.listdir(f"/proc/{pid}/task"))
     except OSError:
-        return True
+        return _exists(pid)
     if state == "Z":
-        return False
+        # Its other threads may still be ending, and hold its port until they have.
+        return threads > 1
     # Without arguments: it is just being started.
     return not arguments or sign.encode() in arguments
 

@@ -7,6 +7,7 @@ and `run/<instance>/` (working copies, logs, pid). `KOPPEL_LAB` moves `.lab` els
 from __future__ import annotations
 
 import os
+import random
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Protocol
 
 Progress = Callable[[str, float], None]
 """Called with a sentence and the share done (0..1), at least once a second while work goes on."""
+
 
 class LabError(Exception):
     """The lab cannot go on: one sentence for a person that names the place and the remedy."""
@@ -31,10 +33,19 @@ def lab_folder() -> Path:
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on loopback that nobody listens on right now.
+
+    Below the range from which systems lend ports to outgoing connections (from 32768 or 49152 on):
+    so that a server finds its port free again after a stop.
+    """
+    for port in random.sample(range(20_000, 32_000), 200):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise LabError("no port of 127.0.0.1 between 20000 and 32000 is free; stop other programs")
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 `python -m lab.creme_project.serve --port 8100 --folder <the instance's folder>`; the folder is
 there for people and for `stop`, who look at the command line; the settings read the environment.
+With KOPPEL_LAB_PARENT, a process id, the server ends when that process is no longer its parent.
 """
 
 import argparse
@@ -9,6 +10,8 @@ import logging
 
 from django.core.wsgi import get_wsgi_application
 from waitress import serve
+
+from lab.attached import end_with_parent
 
 THREADS = 8
 
@@ -18,6 +21,7 @@ def main() -> None:
     arguments.add_argument("--port", type=int, required=True)
     arguments.add_argument("--folder", required=True)
     options = arguments.parse_args()
+    end_with_parent()
     application = get_wsgi_application()
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     serve(
