@@ -1,4 +1,4 @@
-"""Tryton 8.2 as the ERP of the lab: installed, set up, started, stopped, reset.
+"""Tryton 8.2 as the ERP of the lab: installed, set up, started, stopped, reset, kept.
 
 One SQLite database per instance, served by Tryton's WSGI application in its own environment.
 Koppel gets a user of its own with the rights of the daily business and logs in with a password:
@@ -91,6 +91,7 @@ class TrytonLab:
             )
         if not (folder / "db" / f"{DATABASE}.sqlite").is_file():
             self.reset(instance, template)
+        self._catch_up(folder)
         if port is None:
             port = free_port()
         process.check_port(port, self.name)
@@ -143,10 +144,24 @@ class TrytonLab:
             return (mark.parent / f"{DATABASE}.sqlite").is_file()
         return mark.is_file() and mark.read_text() == self._made_by(template)
 
+    def _catch_up(self, folder: Path) -> None:
+        """Bring an instance's tables up to date where the add-on has moved on since."""
+        self.install()
+        mark, wanted = folder / "db" / "addon.txt", process.fingerprint(_addon_files())
+        if mark.is_file() and mark.read_text() == wanted:
+            return
+        process.run(
+            [str(self.python), "-m", "lab.tryton_inside.update", DATABASE],
+            process.quiet,
+            sentence="tryton: bringing the add-on up to date",
+            seconds=15,
+            task="bringing tryton up to date",
+            env={**self._environment(folder), "TRYTOND_DATABASE__PATH": str(folder / "db")},
+        )
+        mark.write_text(wanted)
+
     def _made_by(self, template: str) -> str:
-        addon = sorted(path for path in (_ADDON / "koppel_tryton").rglob("*") if path.is_file())
-        sources = [_LOCK, _INSIDE / "bare.py", _INSIDE / "within.py"]
-        sources += [path for path in addon if path.suffix in {".py", ".xml", ".cfg", ".po"}]
+        sources = [_LOCK, _INSIDE / "bare.py", _INSIDE / "within.py", *_addon_files()]
         if template == "demo":
             sources += [_INSIDE / "demo.py", *sorted((ROOT / "lab").glob("world*.py"))]
         digest = hashlib.sha256(process.fingerprint(sources).encode())
@@ -178,6 +193,7 @@ class TrytonLab:
                 "TRYTONPASSFILE": str(making / "admin-password"),
             },
         )
+        (making / "addon.txt").write_text(process.fingerprint(_addon_files()))
         _fold_journal(making / f"{DATABASE}.sqlite")
         (making / "made-by.txt").write_text(self._made_by(template))
         shutil.rmtree(target, ignore_errors=True)
@@ -268,9 +284,14 @@ def _copy_database(source: Path, target: Path, *, keep: bool = False) -> None:
         contextlib.closing(sqlite3.connect(copy)) as new,
     ):
         old.backup(new)
-    seeded = source / "seeded.json"
-    if seeded.is_file():
-        shutil.copy(seeded, target / seeded.name)
+    for name in ("seeded.json", "addon.txt"):
+        if (source / name).is_file():
+            shutil.copy(source / name, target / name)
+
+
+def _addon_files() -> list[Path]:
+    files = sorted(path for path in (_ADDON / "koppel_tryton").rglob("*") if path.is_file())
+    return [path for path in files if path.suffix in {".py", ".xml", ".cfg", ".po"}]
 
 
 def _fold_journal(database: Path) -> None:

@@ -59,7 +59,7 @@ def customer(partner: ErpPartner, places: Places) -> Values:
         "customer_payment_term": places.terms.get(partner.payment_term),
         "addresses": [("create", [
             {
-                "attn": address.name,
+                "attn": address.name or None,
                 "street_unstructured": address.street,
                 "postal_code": address.postal_code,
                 "city": address.city,
