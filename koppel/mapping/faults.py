@@ -26,8 +26,8 @@ class Fault(Struct, frozen=True):
 
     def __str__(self) -> str:
         place = f"{self.file}: {self.field}" if self.field else self.file
-        sentence = f"{place}: {self.message}"
-        return f"{sentence}. {self.remedy}." if self.remedy else f"{sentence}."
+        sentences = (f"{place}: {self.message}", self.remedy)
+        return " ".join(_ended(sentence) for sentence in sentences if sentence)
 
 
 class DocumentFaults(NeedsUser):
@@ -43,6 +43,10 @@ class DocumentFaults(NeedsUser):
             place=first.file if count > 1 or not first.field else f"{first.file}: {first.field}",
             remedy=first.remedy if count == 1 else "",
         )
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
 
 
 def _lines(faults: Iterable[Fault]) -> str:

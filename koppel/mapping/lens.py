@@ -142,7 +142,6 @@ class Options:
     def drop(self) -> None:
         """Say nothing about the options that are left: their lens cannot be known."""
         self._left.clear()
-        self.complaints.clear()
 
     @property
     def left(self) -> tuple[str, ...]:

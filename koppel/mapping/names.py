@@ -27,7 +27,7 @@ def split_name(whole: str) -> tuple[str | None, str | None]:
         return given.strip(), family.strip()
     words = text.split(" ")
     start = len(words) - 1
-    while start > 1 and words[start - 1] in _PARTICLES:
+    while start > 0 and words[start - 1] in _PARTICLES:
         start -= 1
     return " ".join(words[:start]) or None, " ".join(words[start:])
 

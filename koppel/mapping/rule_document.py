@@ -331,11 +331,11 @@ def dump_rule(rule: Rule) -> str:
         document.add("needs", tomlkit.item(list(rule.needs)))
     document.add("connections", tomlkit.item(dict(rule.connections)))
     if rule.scope:
-        scope = {side: [_condition(one) for one in tests] for side, tests in rule.scope.items()}
+        scope = {side: _conditions(tests) for side, tests in rule.scope.items()}
         document.add("scope", tomlkit.item(scope))
     if rule.create:
         create = {
-            side: {"allowed": policy.allowed, "when": [_condition(one) for one in policy.when]}
+            side: {"allowed": policy.allowed, "when": _conditions(policy.when)}
             for side, policy in rule.create.items()
         }
         document.add("create", tomlkit.item(create))
@@ -355,6 +355,12 @@ def dump_rule(rule: Rule) -> str:
         fields.add(name, _field_rule(one))
     document.add("fields", fields)
     return tomlkit.dumps(document)
+
+
+def _conditions(conditions: tuple[Condition, ...]) -> Any:
+    array = tomlkit.array()
+    array.extend(_condition(one) for one in conditions)
+    return array
 
 
 def _condition(condition: Condition) -> Any:

@@ -301,7 +301,7 @@ class InnerAddress(Struct, frozen=True):
                     written[native] = lens.put(wanted, child.get(native), context)
         if self.lines is not None and (value.line1 is not UNSET or value.line2 is not UNSET):
             written[self.lines] = self._lines(value, child.get(self.lines))
-        return written
+        return {n: v for n, v in written.items() if v is not None or n in child}
 
     def _lines(self, value: Address, current: str | None) -> str | None:
         now = lines_of(current) if current else None

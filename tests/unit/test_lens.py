@@ -241,7 +241,7 @@ def test_a_reference_points_to_the_coupling_or_waits() -> None:
         ("Anna Maria Schmidt", ("Anna Maria", "Schmidt")),
         ("Müller, Hans", ("Hans", "Müller")),
         ("Müller", (None, "Müller")),
-        ("von Braun", ("von", "Braun")),
+        ("von Braun", (None, "von Braun")),
         ("", (None, None)),
     ],
 )
@@ -252,7 +252,7 @@ def test_names_are_split(whole: str, parts: tuple[str | None, str | None]) -> No
 @pytest.mark.parametrize(
     "parts",
     [("Ludwig", "van Beethoven"), ("Gabriel", "García Márquez"), ("Anna Maria", "Schmidt"),
-     (None, "Müller")],
+     (None, "Müller"), (None, "van Gogh")],
 )  # fmt: skip
 def test_a_joined_name_is_split_into_the_same_parts(parts: tuple[str | None, str]) -> None:
     assert split_name(join_name(*parts) or "") == parts
