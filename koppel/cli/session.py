@@ -108,7 +108,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
     if isinstance(value, msgspec.Struct):
-        return plain(msgspec.structs.asdict(value))
+        fields = msgspec.structs.asdict(value)
+        return plain({k: item for k, item in fields.items() if item is not msgspec.UNSET})
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, Decimal):
@@ -121,7 +122,11 @@ def words(value: Any) -> str:
     if value is None or value == "" or value == ():
         return "–"
     if isinstance(value, msgspec.Struct):
-        parts = [str(part) for part in msgspec.structs.astuple(value) if part]
+        parts = [
+            str(part)
+            for part in msgspec.structs.astuple(value)
+            if part and part is not msgspec.UNSET
+        ]
         return ", ".join(parts) or "–"
     if isinstance(value, dict):
         parts = [f"{name}: {words(item)}" for name, item in value.items() if item is not None]
