@@ -236,7 +236,8 @@ class MemoryConnector:
     def _stamps(self, table: Table, rest: str, limit: int) -> ChangePage:
         """By stamp: only the last change of a record is to be seen.
 
-        A stamp that may still be given again (grain) or come late (overlap) is read once more.
+        A clock may give the same stamp again, and a change may come late (overlap): such stamps
+        are read once more. Counted stamps are each given once.
         """
         stamp, _, place_text = rest.partition(":")
         if place_text:
@@ -245,7 +246,8 @@ class MemoryConnector:
             place = 0
         else:
             place = self.system.first_at(table, float(stamp) - self.behaviour.overlap_seconds)
-            if not self.behaviour.grain and not self.behaviour.overlap_seconds:
+            once = not self.system.has_clock and not self.behaviour.grain
+            if once and not self.behaviour.overlap_seconds:
                 while place < len(table.log) and table.log[place].stamp <= float(stamp):
                     place += 1
         changes: list[Change] = []
