@@ -75,51 +75,65 @@ class Creme:
 
         `demo` is made from `bare`. Raises LabError where the name is that of no template.
         """
-        self.install(progress)
         folder = self.template_folder(template)
-        if template not in BUILT:
-            if not (folder / DATABASE).is_file():
-                known = ", ".join(sorted(p.name for p in folder.parent.glob("*") if p.is_dir()))
-                raise LabError(f"Creme has no template '{template}'; there are: {known or 'none'}")
-            return
-        with process.locked(self.folder / f"{template}.lock"):
-            wanted = _fingerprint(template)
-            if _read(folder / "template.json").get("fingerprint") != wanted:
-                started = time.monotonic()
-                if template == "bare":
-                    self._make("bare", [("migrate", 35.0), ("populate", 15.0)], progress, None)
-                else:
-                    self.set_up("bare", progress)
-                    base = self.template_folder("bare")
-                    self._make("demo", [("demo", 20.0)], progress, base)
-                facts = {"fingerprint": wanted, "seconds": round(time.monotonic() - started, 1)}
-                _write(folder / "template.json", facts)
-        self._media(progress)
+        if template not in BUILT and not (folder / DATABASE).is_file():
+            known = ", ".join(
+                sorted(p.parent.name for p in folder.parent.glob(f"[!.]*/{DATABASE}"))
+            )
+            raise LabError(f"Creme has no template '{template}'; there are: {known or 'none'}")
+        self.install(process.part(progress, 0.0, 0.15))
+        if template in BUILT:
+            self._bare(process.part(progress, 0.15, 0.7 if template == "demo" else 0.9))
+        if template == "demo":
+            self._demo(process.part(progress, 0.7, 0.95))
+        self._media(process.part(progress, 0.95, 1.0))
         progress(f"Creme: template '{template}' is ready", 1.0)
 
-    def _make(
-        self, template: str, steps: list[tuple[str, float]], progress: Progress, base: Path | None
+    def _bare(self, progress: Progress) -> None:
+        steps = [("migrate", 25.0, process.part(progress, 0.0, 0.7))]
+        steps.append(("populate", 10.0, process.part(progress, 0.7, 1.0)))
+        self._keep_or_make("bare", steps)
+
+    def _demo(self, progress: Progress) -> None:
+        self._keep_or_make("demo", [("demo", 18.0, progress)], self.template_folder("bare"))
+
+    def _keep_or_make(
+        self, template: str, steps: list[tuple[str, float, Progress]], base: Path | None = None
     ) -> None:
         """Build beside the template's place and move it there at the end: never a half one."""
         target = self.template_folder(template)
         building = target.with_name(f".{template}")
-        shutil.rmtree(building, ignore_errors=True)
-        building.mkdir(parents=True)
-        if base is not None:
-            _copy(base, building)
-        for step, seconds in steps:
-            process.run(
-                [str(self.python), "-m", "lab.creme_project.setup", step],
-                progress,
-                sentence="Creme: starting to set up",
-                seconds=seconds,
-                task=f"setting up Creme ({step})",
-                env={**self.environment(building), "CREME_FAST": "1"},
-            )
-        with closing(sqlite3.connect(building / DATABASE)) as database:
-            database.execute("PRAGMA journal_mode=WAL")
-        shutil.rmtree(target, ignore_errors=True)
-        building.rename(target)
+        with process.locked(self.folder / f"{template}.lock"):
+            wanted = _fingerprint(template)
+            if _read(target / "template.json").get("fingerprint") == wanted:
+                return
+            started = time.monotonic()
+            shutil.rmtree(building, ignore_errors=True)
+            building.mkdir(parents=True)
+            if base is not None:
+                _copy(base, building)
+            environment = {**self.environment(building), "CREME_FAST": "1"}
+            for step, seconds, progress in steps:
+                self._run_step(step, environment, seconds, progress)
+            with closing(sqlite3.connect(building / DATABASE)) as database:
+                database.execute("PRAGMA journal_mode=WAL")
+            seconds = round(time.monotonic() - started, 1)
+            _write(building / "template.json", {"fingerprint": wanted, "seconds": seconds})
+            shutil.rmtree(target, ignore_errors=True)
+            building.rename(target)
+
+    def _run_step(
+        self, step: str, environment: dict[str, str], seconds: float, progress: Progress
+    ) -> None:
+        """One step of `lab.creme_project.setup`, inside Creme's own environment."""
+        process.run(
+            [str(self.python), "-m", "lab.creme_project.setup", step],
+            progress,
+            sentence=f"Creme: starting ({step})",
+            seconds=seconds,
+            task=f"setting up Creme ({step})",
+            env=environment,
+        )
 
     def _media(self, progress: Progress) -> None:
         """Scripts and styles, generated once for all instances."""
@@ -164,17 +178,27 @@ class Creme:
         koppel_url: str | None = None,
         hint_secret: str | None = None,
     ) -> Running:
-        """Start an instance and wait until it answers; one that runs already is only told of.
+        """Start an instance and wait until it answers; one that runs already is given back.
 
-        A port, token, secret or Koppel address that is not given is the instance's last one.
-        Raises LabError where the port is taken or Creme does not come up.
+        A port, secret or Koppel address that is not given is the instance's last one. One that
+        runs with another secret or Koppel address is started anew. Raises LabError where the port
+        is taken, where it runs on another port, or where Creme does not come up.
         """
         folder = self.instance_folder(instance)
         if not (folder / DATABASE).is_file():
             self.reset(instance, template)
         facts = _read(folder / "instance.json")
-        if process.running_pid(folder) is not None and _answers(str(facts["url"])):
-            return self._running(instance, facts)
+        if process.running_pid(folder) is not None:
+            if port not in (None, facts["port"]):
+                raise LabError(
+                    f"Creme runs already as '{instance}' on port {facts['port']}:"
+                    " stop it first, or use another instance"
+                )
+            asked = {"koppel_url": koppel_url, "hint_secret": hint_secret}
+            if all(value in (None, facts[name]) for name, value in asked.items()):
+                self._wait(folder, str(facts["url"]), folder / "log.txt")
+                return self._running(instance, facts)
+            self.stop(instance)
         self._catch_up(folder, facts)
         port = port or facts.get("port") or free_port()
         process.check_port(port, "Creme")
@@ -240,18 +264,11 @@ class Creme:
         """Bring the tables of an instance up to date where the code has moved on since."""
         self.install()
         self._media(quiet)
-        wanted = _fingerprint("bare")
+        wanted = _fingerprint("tables")
         if facts.get("fingerprint") == wanted:
             return
         for step in ("migrate", "populate"):
-            process.run(
-                [str(self.python), "-m", "lab.creme_project.setup", step],
-                quiet,
-                sentence="",
-                seconds=30.0,
-                task=f"bringing Creme up to date ({step})",
-                env=self.environment(folder),
-            )
+            self._run_step(step, self.environment(folder), 30.0, quiet)
         facts["fingerprint"] = wanted
 
     def stop(self, instance: str = "demo") -> None:
@@ -270,7 +287,7 @@ class Creme:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         _copy(self.template_folder(template), folder)
-        facts.update(template=template, fingerprint=_fingerprint("bare"))
+        facts.update(template=template, fingerprint=_fingerprint("tables"))
         snapshot = _read(self.template_folder(template) / "template.json")
         if snapshot.get("snapshot"):
             facts["fingerprint"] = snapshot["fingerprint"]
@@ -302,16 +319,17 @@ def _addons() -> list[Path]:
 
 
 def _fingerprint(what: str) -> str:
-    """What a template, or the media, is made of."""
+    """What the tables, a template or the media are made of."""
     files = [LOCK, PROJECT / "settings.py"]
     if what == "media":
         files += sorted(ADDON.glob("*/static/**/*"))
     else:
-        files += [PROJECT / "setup.py", *sorted(ADDON.glob("*/migrations/*.py"))]
-        files += sorted(ADDON.glob("*/populate.py"))
+        files += sorted(ADDON.glob("*/migrations/*.py")) + sorted(ADDON.glob("*/populate.py"))
+    if what in BUILT:
+        files.append(PROJECT / "setup.py")
     if what == "demo":
-        files += [PROJECT / "seed.py", *sorted((ROOT / "lab").glob("world*"))]
-    return process.fingerprint(files) + ("+addon" if _addons() else "")
+        files += [PROJECT / "seed.py", *sorted((ROOT / "lab").glob("world*.py"))]
+    return process.fingerprint(files)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -33,6 +33,11 @@ def quiet(_sentence: str, _share: float) -> None:
     """A `Progress` that says nothing."""
 
 
+def part(progress: Progress, low: float, high: float) -> Progress:
+    """A `Progress` for one step that is the part from `low` to `high` of the whole."""
+    return lambda sentence, share: progress(sentence, low + (high - low) * share)
+
+
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a lock file, so that two processes never make the same thing; waits for the other."""
@@ -132,11 +137,12 @@ def run(
         state: list[str | float] = [sentence, 0.0]
         reader = threading.Thread(target=_read, args=(child, lines, state), daemon=True)
         reader.start()
-        started = time.monotonic()
+        started, shown = time.monotonic(), 0.0
         try:
             while child.poll() is None:
                 guess = min(0.95, (time.monotonic() - started) / seconds)
-                progress(str(state[0]), float(state[1]) or guess)
+                shown = max(shown, float(state[1]) or guess)
+                progress(str(state[0]), shown)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(_TICK_SECONDS)
         except BaseException:
@@ -160,7 +166,10 @@ def _read(child: subprocess.Popen[str], lines: list[str], state: list[str | floa
 
 
 _CAUSES = (
-    (("No space left on device", "Errno 28"), "the disk is full; make room and start again"),
+    (
+        ("No space left on device", "Errno 28", "database or disk is full"),
+        "the disk is full; make room and start again",
+    ),
     (
         (
             "dns error",

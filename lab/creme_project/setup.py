@@ -60,9 +60,9 @@ def migrate() -> None:
     from django.core.management import call_command
     from django.db.migrations.loader import MigrationLoader
 
-    report(0.01, "Creme: reading its migrations")
+    report(0.03, "Creme: reading its migrations")
     total = len(MigrationLoader(None).disk_migrations)
-    out = Counting("Applying", total, "Creme: making its tables", (0.02, 0.6))
+    out = Counting("Applying", total, "Creme: making its tables", (0.05, 1.0))
     call_command("migrate", verbosity=1, interactive=False, stdout=out, no_color=True)
 
 
@@ -74,7 +74,7 @@ def populate() -> None:
     from django.core.management import call_command
     from django.db import transaction
 
-    out = Counting("Populate", 12, "Creme: filling in its start values", (0.6, 0.85))
+    out = Counting("Populate", 12, "Creme: filling in its start values", (0.15, 0.85))
     with transaction.atomic():
         call_command("creme_populate", verbosity=1, stdout=out, no_color=True)
         report(0.86, "Creme: own company, users and rates")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import sqlite3
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 from lab import process
 from lab.creme import DATABASE, Creme
 from lab.creme_human import CremeHuman, PageRefused
-from lab.system import LabError, Running
+from lab.system import LabError, Running, free_port
 
 pytestmark = pytest.mark.creme
 
@@ -91,6 +92,22 @@ def test_a_stop_ends_the_process_and_keeps_records_port_and_token(
     assert seen["name"] == "Kept over a stop"
 
 
+def test_another_port_for_an_instance_that_runs_is_refused(
+    lab: Creme, instance: str, running: Running
+) -> None:
+    with pytest.raises(LabError, match=rf"runs already as '{instance}' on port"):
+        lab.start(instance, "bare", free_port())
+
+
+def test_another_koppel_address_starts_the_instance_anew(
+    lab: Creme, instance: str, running: Running
+) -> None:
+    again = lab.start(instance, koppel_url="http://127.0.0.1:9", hint_secret="other")
+    assert again.pid != running.pid
+    assert again.koppel["hint_secret"] == "other"
+    assert lab.start(instance).pid == again.pid
+
+
 def test_stopping_what_does_not_run_is_harmless(lab: Creme) -> None:
     lab.stop("test-never-started")
 
@@ -117,6 +134,7 @@ def test_a_snapshot_of_a_running_instance_becomes_a_template(
     assert "In the snapshot" in names
     assert "After the snapshot" not in names
     assert health(lab.start(instance))["user"] == "koppel"
+    shutil.rmtree(lab.template_folder(name))
 
 
 def test_a_taken_port_is_told_in_one_sentence_with_the_remedy(lab: Creme) -> None:
