@@ -10,8 +10,9 @@ from koppel.connectors.base import Create, Gone, Record, Update, Write
 from koppel.engine.lines import Line
 from koppel.store import Store
 from koppel.store.codec import decode_record, decode_write
+from koppel.store.couplings import chunks
 from koppel.store.models import Run
-from koppel.store.values import NativeWrite, PlannedStep, StepBody
+from koppel.store.values import CouplingRow, NativeWrite, PlannedStep, StepBody
 from koppel.sync.rule import SIDES, Side
 from koppel.sync.state import FieldChange
 from koppel.sync.undo import UndoDecision, invert
@@ -35,20 +36,35 @@ def plan_undo(store: Store, lines: Mapping[str, Line], undone: Run, run: Run) ->
     """
     number = 1
     for entity in reversed(list(lines)):
-        page: list[PlannedStep] = []
-        for coupling, sides in _written(store, undone, entity).items():
-            step = _step(store, lines[entity], coupling, sides)
-            if step is None:
-                continue
-            step.number = number
-            number += 1
-            page.append(step)
-            if len(page) >= PAGE:
-                store.runs.add_steps(run, page)
-                page = []
-        if page:
+        written = _written(store, undone, entity)
+        for couplings in chunks(written, PAGE):
+            part = {coupling: written[coupling] for coupling in couplings}
+            page = _page(store, lines[entity], part)
+            for step in page:
+                step.number = number
+                number += 1
             store.runs.add_steps(run, page)
     return number - 1
+
+
+def _page(
+    store: Store, line: Line, written: Mapping[str, Mapping[Side, _Written]]
+) -> list[PlannedStep]:
+    """The steps of some couplings, with what stands there now read in one call per side."""
+    known = store.couplings.by_id(written)
+    current = {
+        side: line.lanes[side].fetch(
+            after.id
+            for sides in written.values()
+            if side in sides and (after := sides[side].after) is not None
+        )
+        for side in SIDES
+    }
+    steps = (
+        _step(line, coupling, sides, known.get(coupling), current)
+        for coupling, sides in written.items()
+    )
+    return [step for step in steps if step is not None]
 
 
 def _written(store: Store, run: Run, entity: str) -> dict[str, dict[Side, _Written]]:
@@ -72,9 +88,12 @@ def _fields(write: Write) -> Iterator[str]:
 
 
 def _step(
-    store: Store, line: Line, coupling: str, sides: Mapping[Side, _Written]
+    line: Line,
+    coupling: str,
+    sides: Mapping[Side, _Written],
+    known: CouplingRow | None,
+    found: Mapping[Side, Mapping[str, Record | Gone]],
 ) -> PlannedStep | None:
-    known = store.couplings.by_id([coupling]).get(coupling)
     body = StepBody(reason="takes back what the run wrote", undoes=tuple(sides))
     ids: dict[Side, str | None] = {side: known.record(side) if known else None for side in SIDES}
     changes: list[FieldChange] = []
@@ -86,7 +105,7 @@ def _step(
             continue
         ids[side] = after.id
         lane = line.lanes[side]
-        current = lane.fetch([after.id])[after.id]
+        current = found[side][after.id]
         decision = invert(
             _native(written.before), _native(after), _native(current), sorted(written.fields)
         )
