@@ -238,14 +238,14 @@ _HOUSE = re.compile(r"\b(\d+)\s?([a-z])?\b")
 _STREET = (
     (re.compile(r"\b(avenu|ave?)\b"), "av"),
     (re.compile(r"(strasse|str\b)"), "str"),
-    (re.compile(r"(gatan|gata|gaden?|gasse|g\.)(?=\W|$)"), "g"),
-    (re.compile(r"(vagen|veien|vejen|vej|vei|weg|v\.|w\.)(?=\W|$)"), "w"),
+    (re.compile(r"(gatan|gata|gaden?|gasse|(?<=\w\w\w)g\.)(?=\W|$)"), "g"),
+    (re.compile(r"(vagen|veien|vejen|vej|vei|weg|(?<=\w\w\w)[vw]\.)(?=\W|$)"), "w"),
     (re.compile(r"\b(boulevard|boul|blvd|bld)\b"), "bd"),
     (re.compile(r"\b(ulica|ul|aleja|aleje|al)\b"), ""),
     (re.compile(r"\b(ru|r)\b"), "ru"),
     (re.compile(r"\b(place|platz|pl)\b"), "pl"),
     (re.compile(r"\b(chemin|ch)\b"), "ch"),
-    (re.compile(r"(katu|k\.)(?=\W|$)"), "k"),
+    (re.compile(r"(katu|(?<=\w\w\w)k\.)(?=\W|$)"), "k"),
 )
 """On folded text, in which "avenue" is "avenu" and "rue" is "ru"."""
 
