@@ -14,6 +14,8 @@ from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import httpx
+
 from koppel.connectors.http import HttpSession, Patience, Reply, ReplyLost, Timeouts, Unauthorized
 from koppel.connectors.tryton import codec
 from koppel.errors import Defect, KoppelError, NeedsUser, TryLater
@@ -74,6 +76,7 @@ class TrytonSession:
         timeouts: Timeouts | None = None,
         patience: Patience | None = None,
         ca_file: str | None = None,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.name = name
         self.database = database
@@ -91,6 +94,7 @@ class TrytonSession:
             ca_file=ca_file,
             parse=codec.parse,
             dump=codec.dump,
+            transport=transport,
         )
 
     def __repr__(self) -> str:
