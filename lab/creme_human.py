@@ -87,7 +87,8 @@ class CremeHuman:
             form.values["rtype_for_organisation"] = EMPLOYED
         self._fill(form, resource, fields)
         answer = self._post(page, form.data())
-        found = re.search(rf"/persons/{_kind(resource)}/(\d+)$", answer.url.path)
+        place = answer.headers.get("Location", "")
+        found = re.search(rf"/persons/{_kind(resource)}/(\d+)$", place)
         if found is None:
             raise PageRefused(f"Creme's page {page} did not lead to a new record")
         id = found[1]
@@ -324,9 +325,10 @@ class CremeHuman:
     def _post(
         self, page: str, fields: Mapping[str, str | list[str]] | None = None
     ) -> httpx.Response:
+        """Post, without opening the page to which Creme then leads: it takes the longest."""
         origin = str(self._web.base_url).rstrip("/")
         headers = {"Referer": origin + page, "X-CSRFToken": self._web.cookies["creme_csrf"]}
-        answer = self._web.post(page, data=fields or {}, headers=headers)
+        answer = self._web.post(page, data=fields or {}, headers=headers, follow_redirects=False)
         wrong = read_errors(answer.text)
         if answer.is_error or wrong:
             reason = "; ".join(wrong) or f"status {answer.status_code}"

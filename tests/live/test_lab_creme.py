@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import socket
 import sqlite3
@@ -102,9 +103,10 @@ def test_another_port_for_an_instance_that_runs_is_refused(
 def test_another_koppel_address_starts_the_instance_anew(
     lab: Creme, instance: str, running: Running
 ) -> None:
-    again = lab.start(instance, koppel_url="http://127.0.0.1:9", hint_secret="other")
+    secret = secrets.token_urlsafe()
+    again = lab.start(instance, koppel_url="http://127.0.0.1:9", hint_secret=secret)
     assert again.pid != running.pid
-    assert again.koppel["hint_secret"] == "other"
+    assert again.koppel["hint_secret"] == secret
     assert lab.start(instance).pid == again.pid
 
 
