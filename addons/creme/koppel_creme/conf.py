@@ -4,6 +4,7 @@
 * `KOPPEL_HINT_SECRET`: the secret that signs what is sent to Koppel.
 * `KOPPEL_TOKEN` with `KOPPEL_USER` (default `koppel`): one token and the Creme user behind it.
 * `KOPPEL_TOKENS`: more of them, `{"token": "user"}` or in the environment `token=user,token=user`.
+* `KOPPEL_CONNECTION`: what Koppel calls its connection to this Creme; `creme` where not set.
 * `KOPPEL_BROWSER_URL`: Koppel's address for people, where it differs from `KOPPEL_URL`.
 
 Tokens made by the command `koppel_token` need none of these.
@@ -30,6 +31,11 @@ def koppel_url() -> str:
 def browser_url() -> str:
     """Koppel's address for the browser of a person."""
     return str(_setting("KOPPEL_BROWSER_URL")).rstrip("/") or koppel_url()
+
+
+def connection() -> str:
+    """What Koppel calls its connection to this Creme."""
+    return str(_setting("KOPPEL_CONNECTION", "creme"))
 
 
 def secret() -> bytes:

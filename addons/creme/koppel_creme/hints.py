@@ -19,7 +19,6 @@ from . import conf, koppel
 
 logger = logging.getLogger(__name__)
 
-PATH = "/hints/creme"
 MOST_WAITING = 10_000
 GATHER_SECONDS = 0.2
 PAUSE_SECONDS = 5.0
@@ -78,8 +77,9 @@ class Sender:
             self._send(batch)
 
     def _send(self, batch: list[tuple[str, str]]) -> None:
+        path = f"/hints/{conf.connection()}"
         for resource, pk in batch:
-            answer = koppel.call("POST", PATH, {"resource": resource, "id": pk}, timeout=_TIMEOUT)
+            answer = koppel.call("POST", path, {"resource": resource, "id": pk}, timeout=_TIMEOUT)
             if not answer.reached:
                 # Koppel is away: the rest would only wait for the same time-out.
                 logger.info("Koppel was not reached; %s hints were dropped.", len(batch))
