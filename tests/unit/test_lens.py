@@ -156,7 +156,7 @@ def test_a_country_name_that_is_too_long_gives_way_to_its_code() -> None:
     ("typed", "read"),
     [
         ("www.Foo.example", "https://www.foo.example"),
-        ("HTTP://Foo.example/", "http://foo.example"),
+        ("HTTP://Foo.example/", "https://foo.example"),
         ("https://foo.example/Path/", "https://foo.example/Path/"),
         ("foo.example:8080/x", "https://foo.example:8080/x"),
         ("see intranet", "see intranet"),
@@ -165,6 +165,11 @@ def test_a_country_name_that_is_too_long_gives_way_to_its_code() -> None:
 )
 def test_web_addresses(typed: str, read: str) -> None:
     assert lens("url").get(typed) == read
+
+
+def test_a_web_address_may_keep_its_scheme() -> None:
+    assert lens("url", scheme="keep").get("HTTP://Foo.example/") == "http://foo.example"
+    assert lens("url").put("https://foo.example", "http://foo.example/") == "http://foo.example/"
 
 
 def test_mail_addresses_are_in_lower_case_and_odd_ones_stay() -> None:

@@ -107,8 +107,11 @@ def email(options: Options) -> Lens:
 
 
 @lru_cache(maxsize=65536)
-def web_address(written: str) -> str | None:
-    """With its scheme, host in lower case, no lone slash at the end; odd text as typed."""
+def web_address(written: str, *, secure: bool = True) -> str | None:
+    """With its scheme, host in lower case, no lone slash at the end; odd text as typed.
+
+    `secure`: http is read as https, since hardly anybody means the difference.
+    """
     typed = collapsed(written)
     if typed is None or " " in typed:
         return typed
@@ -122,14 +125,19 @@ def web_address(written: str) -> str | None:
     place = parts.netloc.rpartition("@")
     netloc = f"{place[0]}{place[1]}{place[2].lower()}"
     path = "" if parts.path == "/" else parts.path
-    return urlunsplit((parts.scheme.lower(), netloc, path, parts.query, parts.fragment))
+    scheme = "https" if secure else parts.scheme.lower()
+    return urlunsplit((scheme, netloc, path, parts.query, parts.fragment))
 
 
 def url(options: Options) -> Lens:
-    """A web address with its scheme (https where none is given). Loses a lone slash at the end."""
+    """A web address with its scheme, https where none is given. Loses a lone slash at the end.
+
+    `scheme` "https" (the default) reads http as https, which is then lost; "keep" tells them apart.
+    """
+    secure = options.choose("scheme", "https", "keep") == "https"
 
     def read(native: Any, _context: Context) -> str | None:
-        return web_address(text_of(native, "web address"))
+        return web_address(text_of(native, "web address"), secure=secure)
 
     def write(value: str, _context: Context) -> str:
         return value

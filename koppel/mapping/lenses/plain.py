@@ -284,16 +284,19 @@ def _looked_up(pairs: Mapping[Any, Any], keep: bool, title: str) -> Callable[[An
 def choice(options: Options) -> Lens:
     """A choice by its label (`by` "label", default) or by its key: "Mechanical engineering".
 
-    Labels come from the system's own description, and are compared without regard to case. A label
-    that two keys bear is read for both and written as the first. An unknown one is a `BadValue`.
+    Labels come from the system's own description; where none is spelt just so, case does not
+    matter. A label that two keys bear is read for both and written as the first. An unknown one is
+    a `BadValue`.
     """
     by_label = options.choose("by", "label", "key") == "label"
     choices = options.info.choices if options.info is not None else ()
     title = options.info.label if options.info is not None else ""
     labels = {one.value: (one.label or one.value) if by_label else one.value for one in choices}
-    keys: dict[str, str] = {}
+    exact: dict[str, str] = {}
+    loose: dict[str, str] = {}
     for key, label in labels.items():
-        keys.setdefault(label.casefold(), key)
+        exact.setdefault(collapsed(label) or label, key)
+        loose.setdefault(label.casefold(), key)
 
     def read(native: Any, _context: Context) -> str | None:
         if native == "":
@@ -304,7 +307,7 @@ def choice(options: Options) -> Lens:
         return collapsed(found)
 
     def write(value: str, _context: Context) -> str:
-        found = keys.get(value.casefold())
+        found = exact.get(value) or loose.get(value.casefold())
         if found is None:
             raise BadValue("", f"{value!r} is none of the choices of {title!r}; add it", value)
         return found
