@@ -17,6 +17,7 @@ from koppel.sync.rule import (
     DeletePolicy,
     Direction,
     FieldRule,
+    First,
     Guards,
     MatchRule,
     Owner,
@@ -183,7 +184,9 @@ class _RuleReader:
 
     def _fields(self) -> dict[str, FieldRule]:
         found: dict[str, FieldRule] = {}
-        settings = (("owner", Owner), ("policy", Policy), ("direction", Direction))
+        settings = (
+            ("owner", Owner), ("policy", Policy), ("direction", Direction), ("first", First),
+        )  # fmt: skip
         for name, value in self._part("fields").items():
             place = f"fields.{name}"
             if isinstance(value, str):
@@ -213,6 +216,9 @@ class _RuleReader:
     def _check_sense(self, place: str, given: Mapping[str, Any], rule: FieldRule) -> None:
         if "policy" in given and rule.owner != "shared":
             message = f"a policy says nothing where the owner is {rule.owner}"
+            self.fault(place, message, 'Take it away, or write owner = "shared"')
+        if rule.first and rule.owner != "shared":
+            message = f"`first` says nothing where the owner is {rule.owner}"
             self.fault(place, message, 'Take it away, or write owner = "shared"')
         name = place.removeprefix("fields.")
         if rule.policy == "union" and name in self._types() and not _is_list(self._types()[name]):
@@ -377,6 +383,8 @@ def _field_rule(rule: FieldRule) -> Any:
     table["owner"] = rule.owner
     if rule.owner == "shared":
         table["policy"] = rule.policy
+        if rule.first:
+            table["first"] = rule.first
     if rule.direction != "both":
         table["direction"] = rule.direction
     if not rule.fill:

@@ -333,7 +333,8 @@ def _shared(outcome: _Outcome, pair: _Pair) -> None:
 
 def _winner(pair: _Pair) -> tuple[Side | None, str]:
     """The side whose value counts after both moved, by policy; None: a person decides."""
-    policy = pair.unit.rule.policy
+    rule = pair.unit.rule
+    policy = (rule.first or rule.policy) if pair.first() else rule.policy
     what = f"The two sides hold different values for {_q(pair)}"
     if not pair.first():
         what = f"Both sides changed {_q(pair)}"

@@ -15,6 +15,7 @@ SIDES: tuple[Side, Side] = ("crm", "erp")
 
 Owner = Literal["crm", "erp", "shared"]
 Policy = Literal["ask", "crm", "erp", "newest", "union"]
+First = Literal["ask", "crm", "erp", "newest"]
 Direction = Literal["both", "to_crm", "to_erp", "none"]
 DeletePolicy = Literal["uncouple", "delete", "ask"]
 
@@ -29,13 +30,15 @@ class FieldRule(Struct, frozen=True, kw_only=True):
 
     `policy` counts only where the owner is `shared`. `direction` narrows the way: `to_erp` means
     that the ERP receives the field and the CRM never does. `fill` lets the owner's side receive a
-    value while it has none, once, when a pair is coupled.
+    value while it has none, once, when a pair is coupled. `first` settles a difference at the first
+    coupling of a shared field, when nobody has edited anything yet; without it `policy` does.
     """
 
     owner: Owner = "shared"
     policy: Policy = "ask"
     direction: Direction = "both"
     fill: bool = True
+    first: First | None = None
 
 
 class Condition(Struct, frozen=True, kw_only=True):

@@ -78,22 +78,36 @@ def test_a_change_travels_both_ways(pair: PairOfSystems) -> None:
     assert pair.sync().counts["writes"] == 0
 
 
-def test_both_sides_changed_becomes_a_conflict_for_that_field_alone(pair: PairOfSystems) -> None:
-    crm, erp = one(pair)
-    pair.crm_human.edit("organisation", crm, {"name": "A GmbH", "website": "https://a.example"})
-    pair.erp_human.edit("party", erp, {"name": "B GmbH"})
-    pair.sync()
-    assert crm_value(pair, crm, "name") == "A GmbH"
-    (conflict,) = pair.store.inbox.conflicts()
-    assert conflict.field == "name"
-    assert decode(conflict.values)[2:] == ["A GmbH", "B GmbH"]
+def erp_email(pair: PairOfSystems, erp: str) -> str:
     fields = pair.erp_human.read("party", erp)
     assert fields is not None
-    assert "https://a.example" in [m["value"] for m in fields["contact_mechanisms"]]
+    return next(m["value"] for m in fields["contact_mechanisms"] if m["type"] == "email")
+
+
+def set_erp_email(pair: PairOfSystems, erp: str, email: str) -> None:
+    fields = pair.erp_human.read("party", erp)
+    assert fields is not None
+    ways = [
+        {**m, "value": email} if m["type"] == "email" else m for m in fields["contact_mechanisms"]
+    ]
+    pair.erp_human.edit("party", erp, {"contact_mechanisms": ways})
+
+
+def test_both_sides_changed_becomes_a_conflict_for_that_field_alone(pair: PairOfSystems) -> None:
+    crm, erp = one(pair)
+    pair.crm_human.edit("organisation", crm, {"email": "a@a.example", "phone": "+49 221 5550100"})
+    set_erp_email(pair, erp, "b@b.example")
+    pair.sync()
+    assert crm_value(pair, crm, "email") == "a@a.example"
+    assert erp_email(pair, erp) == "b@b.example"
+    (conflict,) = pair.store.inbox.conflicts()
+    assert conflict.field == "email"
+    assert decode(conflict.values)[2:] == ["a@a.example", "b@b.example"]
+    assert erp_phone(pair, erp) in ("+492215550100", "+49 221 5550100")
     assert pair.sync().counts["writes"] == 0
     hand.resolve(pair.store, conflict.id, "erp", by="test")
     assert pair.sync().counts["writes"] == 1
-    assert crm_value(pair, crm, "name") == "B GmbH"
+    assert crm_value(pair, crm, "email") == "b@b.example"
     assert pair.store.inbox.conflicts() == []
     assert pair.sync().counts["writes"] == 0
 

@@ -348,3 +348,23 @@ def test_all_ways_of_having_no_value_are_the_same() -> None:
     assert same(None, "")
     assert same((), None)
     assert not same(0, None)
+
+
+@pytest.mark.parametrize(("first", "winner"), [("crm", "A"), ("erp", "B")])
+def test_at_the_first_coupling_the_chosen_side_settles_a_difference(
+    first: str, winner: str
+) -> None:
+    rule = Rule(
+        entity="partner",
+        connections={"crm": "crm", "erp": "erp"},
+        fields={"name": FieldRule(first=first)},  # type: ignore[arg-type]
+    )
+    merged = merge(rule, View(now={"name": "A"}), View(now={"name": "B"}))
+    assert merged.conflicts == ()
+    assert [change.new for change in merged.changes] == [winner]
+    moved = merge(
+        rule,
+        View(now={"name": "C"}, base={"name": "A"}),
+        View(now={"name": "D"}, base={"name": "A"}),
+    )
+    assert [conflict.field for conflict in moved.conflicts] == ["name"]
