@@ -31,7 +31,7 @@ from koppel.connectors.base import (
 )
 from koppel.connectors.creme import wire
 from koppel.connectors.http import HttpSession, Patience, Reply, ReplyLost, Timeouts, Unauthorized
-from koppel.errors import Defect, NeedsUser
+from koppel.errors import Defect, NeedsUser, TryLater
 
 RESOURCES = ("persons.organisation", "persons.contact")
 MAX_FETCH = 200
@@ -194,10 +194,18 @@ class CremeConnector:
 
     def write(self, batch: Sequence[Write]) -> Sequence[Outcome]:
         for write in batch:
+            # Asked for beforehand, so that no failure of this can hide what a write did.
             self._known(write.resource)
+            self._fields(write.resource)
         outcomes: list[Outcome] = []
         for start in range(0, len(batch), MAX_WRITE):
-            outcomes += self._write(batch[start : start + MAX_WRITE])
+            some = batch[start : start + MAX_WRITE]
+            try:
+                outcomes += self._write(some)
+            except TryLater as later:
+                if not outcomes:
+                    raise
+                outcomes += [Unknown(message=later.message)] * len(some)
         return tuple(outcomes)
 
     def _write(self, batch: Sequence[Write]) -> list[Outcome]:
@@ -208,9 +216,13 @@ class CremeConnector:
             return [Unknown(message=lost.message)] * len(batch)
         if len(answer.outcomes) != len(batch):
             raise self._misread(f"{len(answer.outcomes)} outcomes for {len(batch)} writes")
-        return [
-            self._outcome(write, told) for write, told in zip(batch, answer.outcomes, strict=True)
-        ]
+        outcomes: list[Outcome] = []
+        for write, told in zip(batch, answer.outcomes, strict=True):
+            try:
+                outcomes.append(self._outcome(write, told))
+            except TryLater as later:
+                outcomes.append(Unknown(message=later.message))
+        return outcomes
 
     def recover(self, write: Write) -> Outcome | None:
         self._known(write.resource)
