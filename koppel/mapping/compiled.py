@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from koppel.connectors.base import Record
+from koppel.mapping.children import Child
 from koppel.mapping.faults import BadValue
+from koppel.mapping.inner import Flat, Whole
 from koppel.mapping.lens import Context
 from koppel.mapping.lenses.codes import country_code
-from koppel.mapping.units import Child, Draft, Fields, Flat, Unit, Whole
+from koppel.mapping.units import Draft, Fields, Unit
 from koppel.model import Address, agree
 
 Resolve = Callable[[str, str], str | None]

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from koppel.connectors.base import Choice, FieldInfo, FieldType, Record, Resource
-from koppel.mapping.document import load_mapping, shipped_mapping
+from koppel.mapping.document import default_rule, load_mapping, load_rule, shipped_mapping
 from koppel.mapping.faults import BadValue, Unresolved
+from koppel.mapping.fit import unfit
 from koppel.mapping.mapper import Mapper, compile_mapping
 from koppel.model import Address, Ref, agree
 from koppel.testing.mapping_contract import MappingContract, applied, locate, resolve
@@ -485,3 +486,9 @@ def test_a_custom_field_of_a_user_travels_both_ways() -> None:
     assert str(found) == "1000.00"
     assert mapper.put({"x_limit": found}, record, locate) == {}
     assert mapper.put({"x_limit": None}, record, locate) == {"cf_7": None}
+
+
+def test_the_default_rules_fit_tryton_and_creme() -> None:
+    for entity, crm, erp in (("partner", account, partner), ("contact", person, employee)):
+        rule = load_rule(default_rule(entity), source=entity)
+        assert unfit(rule, {"crm": crm, "erp": erp}, source=entity) == ()

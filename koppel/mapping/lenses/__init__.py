@@ -15,6 +15,6 @@ REGISTRY: Mapping[str, Factory] = {
     **links.LENSES,
 }
 """Name in a mapping -> factory. (`child`, `address` and `split` work on more than one value and
-are units of the mapper: see `koppel.mapping.units`.)"""
+are units of the mapper: see `koppel.mapping.units`, `inner` and `children`.)"""
 
 __all__ = ["REGISTRY"]
