@@ -123,8 +123,8 @@ def rebase(
     did not happen. Unit by unit:
 
     * written and read back: the receiver's read-back, and the giver's value as merged;
-    * to be written, but it did not happen, or in conflict: both old bases stay, so that the edit
-      is still an edit next time;
+    * to be written, but it did not happen (on one side is enough), or in conflict: both old bases
+      stay, so that the edit is still an edit next time;
     * nothing to write: both sides' values as merged. A value that only the read-back shows is left
       to the next merge, as somebody may have put it there meanwhile.
     """
@@ -141,6 +141,7 @@ def rebase(
         for side in SIDES:
             if failed or unit.name in disputed:
                 _keep_old(bases[side], views[side].base or {}, unit.fields)
+                continue
             read_back = after[side]
             if read_back is not None:
                 for name in writes[side]:
