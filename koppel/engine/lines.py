@@ -73,6 +73,7 @@ class Lines:
     connectors: dict[str, Connector] = field(default_factory=dict)
     _built: dict[str, Line] = field(default_factory=dict)
     _schemas: dict[str, tuple[Resource, ...]] = field(default_factory=dict)
+    _newest: int = 0
 
     def connector(self, name: str) -> Connector:
         """The connector of a connection; `NeedsUser` where the connection is paused."""
@@ -116,6 +117,13 @@ class Lines:
         """Forget rules, mappings and schemas: read them again at the next use."""
         self._built.clear()
         self._schemas.clear()
+
+    def follow_documents(self) -> None:
+        """Read rules and mappings again where somebody has changed a document since."""
+        newest = self.store.documents.newest()
+        if newest != self._newest:
+            self._built.clear()
+            self._newest = newest
 
     def rules(self) -> list[Rule]:
         """All live rules, each after those that it needs."""

@@ -167,6 +167,7 @@ class Engine:
     def _begin(self, run: Run, entities: Sequence[str] | None) -> list[Line]:
         """Recover what a crash left open, before anything new is planned."""
         self.store.runs.abandon_unfinished(keep=run.id)
+        self.lines.follow_documents()
         every = self.lines.all()
         recover_open(self.store, {line.entity: line for line in every})
         self._boundary("recovered")

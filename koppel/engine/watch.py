@@ -113,6 +113,8 @@ class Watch:
                     self._guarded(engine, partial(self._hinted, engine, hints))
                 if self._clock() >= next_poll:
                     sweep = self._clock() >= next_sweep
+                    if sweep:
+                        engine.lines.refresh()
                     fine = self._guarded(engine, partial(engine.sync, trigger="poll", sweep=sweep))
                     self.last_poll = self._clock()
                     wait = self.pace.poll if fine else self.pace.away

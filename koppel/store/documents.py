@@ -39,6 +39,10 @@ class DocumentStore:
         row = Document.objects.filter(kind=kind, name=name, version=version).first()
         return row.content if row else None
 
+    def newest(self) -> int:
+        """A number that grows with each new version of any document."""
+        return Document.objects.order_by("-id").values_list("id", flat=True).first() or 0
+
     def names(self, kind: str) -> list[str]:
         """The names of all documents of a kind, in the order in which they were first made."""
         rows = Document.objects.filter(kind=kind, version=1).order_by("id")
