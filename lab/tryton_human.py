@@ -7,6 +7,7 @@ own client would send it: straight to the child, so that the party's own time st
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any
 
 from koppel.connectors.tryton.reading import Reader
@@ -18,6 +19,7 @@ from koppel.connectors.tryton.values import Builder, ibans
 from koppel.testing.human import NotPossible
 from lab.system import Running
 
+RELATIONS = "party.relation.all"
 MODELS = {
     "addresses": "party.address",
     "contact_mechanisms": "party.contact_mechanism",
@@ -106,7 +108,44 @@ class TrytonHuman:
         """Delete a child on its own."""
         self._change(MODELS[list_name], "delete", [int(child)])
 
+    # More of what people do.
+
+    def employ(self, person: str, employer: str) -> None:
+        """Make a party a contact person of a company."""
+        values = {
+            "from_": int(person),
+            "to": int(employer),
+            "type": self._schema.relation_type,
+        }
+        self._change(RELATIONS, "create", [values])
+
+    def end_employment(self, person: str, last_day: date) -> None:
+        """Let all employments of a contact person end with that day."""
+        domain = [["from_", "=", int(person)], ["type", "=", self._schema.relation_type]]
+        found = self._session.call(RELATIONS, "search", domain, 0, None, None)
+        self._change(RELATIONS, "write", found, {"end_date": last_day})
+
+    def draft_sale(self, party: str) -> str:
+        """An empty sale to a party at its first address; its id."""
+        fields = self._snapshot(PARTY, party).record.fields
+        address = int(fields["addresses"][0]["id"])
+        values = {
+            "party": int(party),
+            "invoice_address": address,
+            "shipment_address": address,
+            "company": self._company(),
+        }
+        return str(self._change("sale.sale", "create", [values])[0])
+
+    def add_user(self, login: str, password: str) -> None:
+        """A user of Tryton without any group or company."""
+        values = {"name": login, "login": login, "password": password}
+        self._change("res.user", "create", [values])
+
     # Inside.
+
+    def _company(self) -> int:
+        return int(self._session.call("company.company", "search", [], 0, 1, None)[0])
 
     def _snapshot(self, resource: str, id: str) -> Snapshot:
         return self._reader.living(resource, [id])[id]

@@ -100,8 +100,8 @@ ROW: dict[str, Any] = {
 }
 
 
-def snapshot(resource: str = PARTY) -> Snapshot:
-    return snapshots(SCHEMA, Codes(), resource, [ROW])["12"]
+def snapshot(resource: str = PARTY, heirs: dict[int, int] | None = None) -> Snapshot:
+    return snapshots(SCHEMA, Codes(), resource, [ROW], heirs or {})["12"]
 
 
 def builder(accounts: Mapping[str, int] | None = None) -> Builder:
@@ -140,6 +140,13 @@ def test_a_contact_names_its_oldest_employer() -> None:
     seen = snapshot(CONTACT)
     assert seen.record.fields["employer"] == "30"
     assert seen.relations == ((20, 30), (21, 40))
+
+
+def test_a_contact_of_a_merged_company_belongs_to_its_heir() -> None:
+    seen = snapshot(CONTACT, heirs={30: 31})
+    assert seen.record.fields["employer"] == "31"
+    assert seen.record.version != snapshot(CONTACT).record.version
+    assert snapshot(CONTACT, heirs={99: 31}).record == snapshot(CONTACT).record
 
 
 def test_all_time_stamps_are_kept_for_trytons_own_check() -> None:

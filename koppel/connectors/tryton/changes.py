@@ -20,7 +20,7 @@ import msgspec
 from koppel.connectors.base import Change, ChangePage, Cursor
 from koppel.connectors.tryton.reading import ANY_STATE, Domain, Reader
 from koppel.connectors.tryton.rpc import TrytonSession
-from koppel.connectors.tryton.schema import CHANGED_AT, CONTACT, PARTY, VERSION, Schema
+from koppel.connectors.tryton.schema import CHANGED_AT, CONTACT, PARTY, Schema
 from koppel.errors import Defect
 
 _TOLD = (
@@ -30,7 +30,6 @@ _TOLD = (
     "last_modified_at",
     "write_uid.rec_name",
     "create_uid.rec_name",
-    VERSION,
     CHANGED_AT,
 )
 
@@ -104,9 +103,9 @@ class ChangeReader:
         self, resource: str, last: int, limit: int
     ) -> tuple[tuple[Change, ...], int | None]:
         domain = [*self._reader.living_domain(resource), ["id", ">", last]]
-        rows = self._reader.rows(domain, limit, [VERSION])
-        changes = tuple(Change(id=str(row["id"]), version=row[VERSION]) for row in rows)
-        return changes, rows[-1]["id"] if len(rows) == limit else None
+        rows = self._reader.versions(resource, domain, limit)
+        changes = tuple(Change(id=str(row["id"]), version=version) for version, row in rows)
+        return changes, rows[-1][1]["id"] if len(rows) == limit else None
 
     def _since(
         self, resource: str, start: datetime, last: int, limit: int
@@ -115,29 +114,31 @@ class ChangeReader:
         own = self._reader.own_parties()
         if own:
             domain.append(["id", "not in", own])
-        rows = self._reader.rows(domain, limit, _TOLD)
-        if not rows:
+        found = self._reader.versions(resource, domain, limit, _TOLD)
+        if not found:
             return (), None
+        rows = [row for _, row in found]
         of_kind = self._of_kind(resource, rows)
         left = self._left(resource, [row for row in rows if row["id"] not in of_kind], start)
         changes = [
-            self._change(row, row["id"] in of_kind and bool(row["active"]))
-            for row in rows
+            self._change(row, version if row["id"] in of_kind and row["active"] else None)
+            for version, row in found
             if row["id"] in of_kind or row["id"] in left
         ]
         changes.sort(key=lambda change: change.at or datetime.min.replace(tzinfo=UTC))
         return tuple(changes), rows[-1]["id"] if len(rows) == limit else None
 
-    def _change(self, row: Mapping[str, Any], living: bool) -> Change:
+    def _change(self, row: Mapping[str, Any], version: str | None) -> Change:
+        """Without a version it is gone."""
         editor = row.get("write_uid.") or row.get("create_uid.") or {}
         moment = row[CHANGED_AT].replace(tzinfo=self._zone)
         # Who edited a child alone is not told here.
         is_own = row["last_modified_at"] == row[CHANGED_AT]
         return Change(
             id=str(row["id"]),
-            gone=not living,
+            gone=version is None,
             merged_into=str(row["replaced_by"]) if row.get("replaced_by") else None,
-            version=row[VERSION] if living else None,
+            version=version,
             at=moment.astimezone(UTC),
             by=editor.get("rec_name") if is_own else None,
         )
@@ -145,21 +146,21 @@ class ChangeReader:
     def _touched(self, resource: str, start: datetime) -> Domain:
         """Parties of which something has a stamp from `start` on."""
         domain: Domain = ["OR", [CHANGED_AT, ">=", start]]
-        heirs = self._heirs(start) if resource == CONTACT and self._tie is not None else []
-        if heirs:
-            # Merging companies moves their contacts without a stamp of their own.
-            moved = [["type", "=", self._tie], ["to", "in", heirs]]
-            domain.append(["relations", "where", moved])
+        merged = self._merged(start) if resource == CONTACT and self._tie is not None else []
+        if merged:
+            # Tryton leaves the contacts of a company as they were when it is merged into another.
+            tied = [["type", "=", self._tie], ["to", "in", merged]]
+            domain.append(["relations", "where", tied])
         return domain
 
-    def _heirs(self, start: datetime) -> list[int]:
-        """Parties that took over another one since."""
+    def _merged(self, start: datetime) -> list[int]:
+        """Parties that were merged into another one since."""
         domain = [
             ["replaced_by", "!=", None],
             ["last_modified_at", ">=", start],
             ["active", "=", False],
         ]
-        return sorted({row["replaced_by"] for row in self._reader.rows(domain, None, _HEIR)})
+        return [row["id"] for row in self._reader.rows(domain, None, ["id"])]
 
     def _of_kind(self, resource: str, rows: Sequence[Mapping[str, Any]]) -> set[int]:
         """The rows that are (or were) records of that resource."""
@@ -182,12 +183,9 @@ class ChangeReader:
             ["create_date", ">=", start],
         ]
         found = self._session.call(
-            "party.relation", "search_read", domain, 0, None, None, ["from_"]
+            "party.relation.all", "search_read", domain, 0, None, None, ["from_"]
         )
         return {row["from_"] for row in found}
-
-
-_HEIR = ("replaced_by",)
 
 
 def _written(place: _Place) -> Cursor:

@@ -12,9 +12,12 @@ from typing import Any
 
 from koppel.connectors.base import Fields, Gone, IdPage, Record
 from koppel.connectors.tryton.records import (
+    Heirs,
     Snapshot,
     read_names,
     snapshots,
+    version_names,
+    version_of,
 )
 from koppel.connectors.tryton.rpc import TrytonSession
 from koppel.connectors.tryton.schema import (
@@ -22,7 +25,6 @@ from koppel.connectors.tryton.schema import (
     CONTACT,
     EMPLOYER,
     PARTY,
-    VERSION,
     Leaf,
     Schema,
 )
@@ -119,7 +121,8 @@ class Reader:
 
     def _read(self, resource: str, domain: Domain, limit: int | None) -> dict[str, Snapshot]:
         rows = self.rows(domain, limit, read_names(self._schema))
-        return snapshots(self._schema, self._tables, resource, rows)
+        heirs = self.heirs(resource) if rows else {}
+        return snapshots(self._schema, self._tables, resource, rows, heirs)
 
     def rows(self, domain: Domain, limit: int | None, names: Sequence[str]) -> list[dict[str, Any]]:
         """Parties as plain rows, by id."""
@@ -132,6 +135,22 @@ class Reader:
             model, "search_read", domain, 0, limit, [["id", "ASC"]], list(names)
         )
         return rows
+
+    def heirs(self, resource: str) -> Heirs:
+        """The last of all that a party was merged into; needed for contact persons alone."""
+        if resource != CONTACT:
+            return {}
+        domain = [["replaced_by", "!=", None], ["active", "=", False]]
+        direct = {row["id"]: row["replaced_by"] for row in self.rows(domain, None, _HEIR)}
+        return {old: _last(direct, old) for old in direct}
+
+    def versions(
+        self, resource: str, domain: Domain, limit: int, more: Sequence[str] = ()
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """Parties of one kind as rows with their versions, by id."""
+        heirs = self.heirs(resource)
+        rows = self.rows(domain, limit, [*version_names(heirs), *more])
+        return [(version_of(self._schema, row, heirs), row) for row in rows]
 
     # Domains.
 
@@ -183,7 +202,9 @@ class Reader:
             return [f"{BANK_ACCOUNTS}.numbers.number_compact", "=", compact_iban(value)]
         if name == EMPLOYER and resource == CONTACT and str(value).isdigit():
             tie = self._schema.relation_type
-            return ["relations", "where", [["type", "=", tie], ["to", "=", int(value)]]]
+            wanted = int(value)
+            merged = [old for old, heir in self.heirs(CONTACT).items() if heir == wanted]
+            return ["relations", "where", [["type", "=", tie], ["to", "in", [wanted, *merged]]]]
         raise NeedsUser(
             f"one cannot search by the field {name!r}",
             place=f"{self._session.name} {resource}",
@@ -220,8 +241,8 @@ class Reader:
     def ids(self, resource: str, page: str | None) -> IdPage:
         """One page of all living records, by id."""
         domain = [*self.living_domain(resource), ["id", ">", _page_number(page, resource)]]
-        rows = self.rows(domain, SWEEP_PAGE, [VERSION])
-        items = tuple((str(row["id"]), row[VERSION]) for row in rows)
+        rows = self.versions(resource, domain, SWEEP_PAGE)
+        items = tuple((str(row["id"]), version) for version, row in rows)
         return IdPage(items=items, next=items[-1][0] if len(rows) == SWEEP_PAGE else None)
 
 
@@ -245,6 +266,16 @@ def _page_number(page: str | None, resource: str) -> int:
 
 
 _KEY = ("koppel_key",)
+_HEIR = ("replaced_by",)
+
+
+def _last(heirs: Mapping[int, int], old: int) -> int:
+    passed = {old}
+    heir = heirs[old]
+    while heir in heirs and heir not in passed:
+        passed.add(heir)
+        heir = heirs[heir]
+    return heir
 
 
 def _numbers(ids: Iterable[str]) -> list[int]:

@@ -2,7 +2,9 @@
 
 The version is the add-on's `koppel_version`, a digest of the time stamps and ids of the party and
 of everything that belongs to it: a child's own edit, its creation and its deletion change it, and
-so does another employer. The time stamps themselves are kept for Tryton's own check at a write.
+so does another employer. Where an employer was merged into another company, the contact belongs to
+that one; Tryton leaves the contact itself as it was, so the heir is put into its version.
+The time stamps themselves are kept for Tryton's own check at a write.
 Texts that are empty are None, since Tryton tells both apart only by chance.
 """
 
@@ -27,6 +29,8 @@ from koppel.connectors.tryton.schema import (
 from koppel.connectors.tryton.tables import ValueTables
 
 Row = Mapping[str, Any]
+Heirs = Mapping[int, int]
+"""From each party that was merged into another one to that one."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +76,24 @@ def stamps_of(schema: Schema, row: Row) -> dict[str, str]:
 
 
 def snapshots(
-    schema: Schema, tables: ValueTables, resource: str, rows: Sequence[Row]
+    schema: Schema, tables: ValueTables, resource: str, rows: Sequence[Row], heirs: Heirs
 ) -> dict[str, Snapshot]:
     """The rows of living records of a resource, by id, in the same order."""
     _look_up(schema, tables, rows)
-    return {str(row["id"]): _snapshot(schema, tables, resource, row) for row in rows}
+    return {str(row["id"]): _snapshot(schema, tables, resource, row, heirs) for row in rows}
+
+
+def version_names(heirs: Heirs) -> list[str]:
+    """The field names that `version_of` needs."""
+    return [VERSION, *(("relations.type", "relations.to") if heirs else ())]
+
+
+def version_of(schema: Schema, row: Row, heirs: Heirs) -> str:
+    """The version of a row; `heirs` is empty except for contact persons."""
+    relations = _relations(schema, row, {}) if heirs else []
+    if relations and relations[0][1] in heirs:
+        return f"{row[VERSION]}-{heirs[relations[0][1]]}"
+    return str(row[VERSION])
 
 
 def _look_up(schema: Schema, tables: ValueTables, rows: Sequence[Row]) -> None:
@@ -97,16 +114,20 @@ def _look_up(schema: Schema, tables: ValueTables, rows: Sequence[Row]) -> None:
         tables.need(table, ids)
 
 
-def _snapshot(schema: Schema, tables: ValueTables, resource: str, row: Row) -> Snapshot:
+def _snapshot(
+    schema: Schema, tables: ValueTables, resource: str, row: Row, heirs: Heirs
+) -> Snapshot:
     fields = {name: native(leaf, row.get(name), tables) for name, leaf in schema.leaves.items()}
     for child in schema.children.values():
         fields[child.name] = _children(child, tables, row)
     if schema.bank is not None:
         fields[BANK_ACCOUNTS] = _accounts(row)
-    relations = _relations(schema, row)
+    relations = _relations(schema, row, heirs)
     if resource == CONTACT:
         fields[EMPLOYER] = str(relations[0][1]) if relations else None
-    record = Record(resource=resource, id=str(row["id"]), version=row[VERSION], fields=fields)
+    record = Record(
+        resource=resource, id=str(row["id"]), version=version_of(schema, row, heirs), fields=fields
+    )
     return Snapshot(record=record, stamps=stamps_of(schema, row), relations=tuple(relations))
 
 
@@ -146,10 +167,10 @@ def _accounts(row: Row) -> list[dict[str, Any]]:
     return accounts
 
 
-def _relations(schema: Schema, row: Row) -> list[tuple[int, int]]:
+def _relations(schema: Schema, row: Row, heirs: Heirs) -> list[tuple[int, int]]:
     """Tryton itself leaves out the ones that are over; the oldest comes first."""
     return sorted(
-        (item["id"], item["to"])
+        (item["id"], heirs.get(item["to"], item["to"]))
         for item in row.get("relations.") or ()
         if item["type"] == schema.relation_type
     )

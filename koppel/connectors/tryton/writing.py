@@ -312,7 +312,9 @@ class Writer:
                     blamed.append(name)
             elif any(iban in "".join(message.split()) for iban in ibans({name: value})):
                 blamed.append(name)
-        return tuple(dict.fromkeys(blamed))
+        # Nearly every sentence of Tryton quotes the name of the party that it is about.
+        named = [name for name in dict.fromkeys(blamed) if name != "name"]
+        return tuple(named or dict.fromkeys(blamed))
 
 
 def _quoted(message: str, label: str, value: Any) -> bool:
