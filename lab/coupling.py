@@ -117,11 +117,11 @@ def _result(store: object, writes: int, truth: Truth) -> Coupled:
         writes=writes,
         of_pairs=len(found & set(truth.partners)),
         pairs=len(truth.partners),
-        wrong=len(_wrong(found, truth)),
+        wrong=len(wrong(found, truth)),
     )
 
 
-def _wrong(found: set[tuple[str, str]], truth: Truth) -> set[tuple[str, str]]:
+def wrong(found: set[tuple[str, str]], truth: Truth) -> set[tuple[str, str]]:
     """Couplings of a record that has a true partner with another one.
 
     Coupling a duplicate's second copy is not wrong; nor is a record that Koppel itself created.

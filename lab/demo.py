@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -32,7 +33,6 @@ from lab.display import Display, Row, Stopped
 from lab.system import LabError, Running, lab_folder
 from lab.tryton import TrytonLab
 
-INSTANCE = "demo"
 NEEDED_MEGABYTES = 900
 """Both systems' environments, templates and working copies."""
 
@@ -46,6 +46,8 @@ class Options:
     ports: dict[str, int] = field(default_factory=lambda: dict(PORTS))
     once: bool = False
     reset: bool = False
+    name: str = "demo"
+    """Of the working copies: demos of different names do not touch each other."""
 
 
 class Demo:
@@ -55,9 +57,10 @@ class Demo:
         self.options = options
         self.console = console
         self.stop = threading.Event()
-        self.creme = Creme()
-        self.tryton = TrytonLab()
-        self.home = lab_folder() / "koppel"
+        self.creme = Creme(attached=True)
+        self.tryton = TrytonLab(attached=True)
+        self.name = options.name
+        self.home = lab_folder() / "koppel" / options.name
         self.is_up = False
         self._running: dict[str, Running] = {}
         self._troubles: list[Exception] = []
@@ -90,41 +93,61 @@ class Demo:
     def _bring_up(self, display: Display) -> Coupled:
         if not (self.tryton.folder / "templates" / "demo").is_dir():
             check_disk(lab_folder(), NEEDED_MEGABYTES)
-        rows = {name: display.row(name) for name in ("tryton", "creme", "koppel")}
-        koppel = rows["koppel"]
+        tryton, creme, koppel = (display.row(name) for name in ("tryton", "creme", "koppel"))
         self._side_by_side(
-            lambda: self._start_tryton(rows["tryton"]),
-            lambda: self._start_creme(rows["creme"]),
+            lambda: self.tryton.set_up("demo", tryton),
+            lambda: self.creme.set_up("demo", creme),
             waiting=koppel,
         )
-        if self.options.reset:
+        anew = self.options.reset or not self._continues()
+        if anew:
             shutil.rmtree(self.home, ignore_errors=True)
+        self._side_by_side(
+            lambda: self._start_tryton(tryton, anew),
+            lambda: self._start_creme(creme, anew),
+            waiting=koppel,
+        )
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self.home / "made-from.json").write_text(self._made_from())
         found = truth.truth(self.creme.seeded("demo"), self.tryton.seeded("demo"))
         truth.write(found)
-        creme, tryton = self._running["creme"], self._running["tryton"]
-        result = coupling.couple(creme, tryton, self.home, found, koppel)
+        systems = self._running["creme"], self._running["tryton"]
+        result = coupling.couple(*systems, self.home, found, koppel)
         coupling.serve(self.home, self.options.ports["koppel"], koppel)
         koppel.done(f"runs on {self._url()}")
         return result
 
-    def _start_tryton(self, row: Row) -> None:
-        self.tryton.set_up("demo", row)
-        if self.options.reset:
-            self.tryton.reset(INSTANCE, "demo")
+    def _made_from(self) -> str:
+        """Which making of the two templates this is."""
+        files = [
+            system.folder / "templates" / "demo" / "seeded.json"
+            for system in (self.creme, self.tryton)
+        ]
+        return json.dumps({str(file): file.stat().st_mtime_ns for file in files})
+
+    def _continues(self) -> bool:
+        """Whether working copies are there that stem from the present templates.
+
+        Others were made by another version of Koppel: ids and add-ons may not fit any more.
+        """
+        mark = self.home / "made-from.json"
+        return mark.is_file() and mark.read_text() == self._made_from()
+
+    def _start_tryton(self, row: Row, anew: bool) -> None:
         row("starting", 0.9)
+        if anew:
+            self.tryton.reset(self.name, "demo")
         port = self.options.ports["tryton"]
-        self._running["tryton"] = running = self.tryton.start(INSTANCE, "demo", port)
+        self._running["tryton"] = running = self.tryton.start(self.name, "demo", port)
         row.done(f"runs on {running.url}")
 
-    def _start_creme(self, row: Row) -> None:
-        self.creme.set_up("demo", row)
-        if self.options.reset:
-            self.creme.reset(INSTANCE, "demo")
+    def _start_creme(self, row: Row, anew: bool) -> None:
         row("starting", 0.9)
+        if anew:
+            self.creme.reset(self.name, "demo")
         port = self.options.ports["creme"]
         self._running["creme"] = running = self.creme.start(
-            INSTANCE, "demo", port, koppel_url=self._url()
+            self.name, "demo", port, koppel_url=self._url()
         )
         row.done(f"runs on {running.url}")
 
@@ -179,7 +202,7 @@ class Demo:
     def _stay(self) -> int:
         """Until somebody stops it, or one of the three ends by itself."""
         watched = {
-            "creme": self.creme.instance_folder(INSTANCE),
+            "creme": self.creme.instance_folder(self.name),
             "tryton": self._running["tryton"].folder,
             "koppel": self.home,
         }
@@ -196,10 +219,19 @@ class Demo:
         return 0
 
     def take_down(self) -> None:
-        """Stop all three, also what an earlier demo left behind; Koppel first."""
+        """Stop all three, also what an earlier demo left behind; Koppel first.
+
+        A system that cannot be stopped does not keep the others running.
+        """
         process.end(self.home)
-        self.creme.stop(INSTANCE)
-        self.tryton.stop(INSTANCE)
+        stops = [
+            threading.Thread(target=system.stop, args=(self.name,))
+            for system in (self.creme, self.tryton)
+        ]
+        for thread in stops:
+            thread.start()
+        for thread in stops:
+            thread.join()
 
 
 def how_to_choose_a_port(name: str) -> str:
@@ -246,9 +278,20 @@ def _on_signal(number: int, _frame: object) -> None:
 
 
 @contextlib.contextmanager
-def _only_one() -> Iterator[None]:
-    """Two demos in one lab would stop each other's systems."""
-    file = lab_folder() / "demo.lock"
+def _stopped_by_signals() -> Iterator[None]:
+    """Meanwhile Ctrl-C, SIGTERM and a closed terminal raise `_Signalled` in the main thread."""
+    kept = {number: signal.signal(number, _on_signal) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, action in kept.items():
+            signal.signal(number, action)
+
+
+@contextlib.contextmanager
+def _only_one(name: str) -> Iterator[None]:
+    """Two demos of one name would stop each other's systems."""
+    file = lab_folder() / f"{name}.lock"
     with file.open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -264,16 +307,19 @@ def _only_one() -> Iterator[None]:
         yield
 
 
-def run(*, once: bool = False, reset: bool = False, ports: dict[str, int] | None = None) -> int:
+def run(
+    *,
+    once: bool = False,
+    reset: bool = False,
+    ports: dict[str, int] | None = None,
+    name: str = "demo",
+) -> int:
     """Run the demo; see the module. Exit code 1 with one sentence where it cannot go on."""
-    console = Console()
-    for number in _SIGNALS:
-        signal.signal(number, _on_signal)
     demo: Demo | None = None
     try:
-        chosen = {**_ports_from_environment(), **(ports or {})}
-        with _only_one():
-            demo = Demo(Options(chosen, once=once, reset=reset), console)
+        with _stopped_by_signals(), _only_one(name):
+            chosen = {**ports_from_environment(), **(ports or {})}
+            demo = Demo(Options(chosen, once, reset, name), Console())
             return demo.run()
     except (LabError, CannotGoOn) as error:
         _say(f"The demo cannot go on: {error}")
@@ -281,7 +327,7 @@ def run(*, once: bool = False, reset: bool = False, ports: dict[str, int] | None
     except OSError as error:
         _say(f"The demo cannot go on: {error.strerror} ({error.filename})")
         return 1
-    except (_Signalled, KeyboardInterrupt, Stopped):
+    except (_Signalled, Stopped):
         _say("Stopped; all three systems are down.")
         return 0 if demo is not None and demo.is_up else 130
 
@@ -290,7 +336,8 @@ def _say(sentence: str) -> None:
     sys.stderr.write(f"{sentence}\n")
 
 
-def _ports_from_environment() -> dict[str, int]:
+def ports_from_environment() -> dict[str, int]:
+    """The ports, where the environment does not say otherwise. Raises LabError."""
     ports = dict(PORTS)
     for name in PORTS:
         variable = f"KOPPEL_DEMO_{name.upper()}_PORT"
@@ -301,9 +348,9 @@ def _ports_from_environment() -> dict[str, int]:
     return ports
 
 
-def stop_leftovers() -> int:
+def stop_leftovers(name: str = "demo") -> int:
     """Stop what a killed demo left running."""
-    Demo(Options(), Console()).take_down()
+    Demo(Options(name=name), Console()).take_down()
     return 0
 
 
@@ -313,14 +360,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--once", action="store_true", help="set up, couple, print, and end")
     parser.add_argument("--reset", action="store_true", help="begin from the fresh demo data")
     parser.add_argument("--stop", action="store_true", help="only stop what a killed demo left")
+    parser.add_argument("--name", default="demo", help="of the working copies; default demo")
     for name, port in PORTS.items():
         parser.add_argument(f"--{name}-port", type=int, metavar="PORT", help=f"default {port}")
     options = parser.parse_args(arguments)
     if options.stop:
-        return stop_leftovers()
+        return stop_leftovers(options.name)
     given = {name: getattr(options, f"{name}_port") for name in PORTS}
     ports = {name: port for name, port in given.items() if port}
-    return run(once=options.once, reset=options.reset, ports=ports)
+    return run(once=options.once, reset=options.reset, ports=ports, name=options.name)
 
 
 if __name__ == "__main__":
