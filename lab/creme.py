@@ -1,6 +1,6 @@
 """Creme CRM 2.8 of the lab: installed, set up, seeded, started, stopped, reset, kept.
 
-`python -m lab.creme install|set-up|start|stop|reset|snapshot|shell` does by hand what demo, tests
+`python -m lab.creme install|set-up|start|stop|reset|snapshot|manage` does by hand what demo, tests
 and benchmarks do by code. Log-ins are for the lab only: root/root (superuser), koppel/koppel (the
 user behind Koppel's interface), clara/clara (sales, may synchronise), paul/paul (sales).
 """

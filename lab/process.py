@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from lab.system import LabError, Progress
+from lab.system import ROOT, LabError, Progress
 
 MARK = "@ "
 """A child reports its progress with lines `@ <share 0..1> <sentence>` on its standard output."""
@@ -69,29 +69,42 @@ def make_venv(venv: Path, lock: Path, editable: Sequence[Path], progress: Progre
     mark = venv / "koppel-lab.txt"
     if mark.is_file() and mark.read_text() == wanted:
         return
-    python = venv / "bin" / "python"
-    uv = _uv()
-    name = venv.parent.name
     with locked(venv.parent / "install.lock"):
         if mark.is_file() and mark.read_text() == wanted:
             return
-        if not python.is_file():
-            progress(f"{name}: making its virtual environment", 0.02)
-            if uv:
-                _install([uv, "venv", "-q", "--python", sys.executable, str(venv)], progress, name)
-            else:
-                _check_venv_module()
-                _install([sys.executable, "-m", "venv", str(venv)], progress, name)
-        pip = (
-            [uv, "pip", "install", "-q", "--python", str(python)]
-            if uv
-            else [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-        )
-        _install([*pip, "-r", str(lock)], progress, name)
-        for path in editable:
-            _install([*pip, "--no-deps", "-e", str(path)], progress, name)
+        name = venv.parent.name
+        commands = _commands(venv, lock, editable)
+        for number, (sentence, seconds, command) in enumerate(commands):
+            step = part(progress, number / len(commands), (number + 1) / len(commands))
+            sentence = f"{name}: {sentence}"
+            run(command, step, sentence=sentence, seconds=seconds, task=sentence)
         mark.write_text(wanted)
     progress(f"{name}: installed", 1.0)
+
+
+def _commands(
+    venv: Path, lock: Path, editable: Sequence[Path]
+) -> list[tuple[str, float, Sequence[str]]]:
+    """What makes the environment: each step with a sentence and the seconds that it may take."""
+    python, uv = venv / "bin" / "python", _uv()
+    commands: list[tuple[str, float, Sequence[str]]] = []
+    if not python.is_file():
+        if not uv:
+            _check_venv_module()
+        make = (
+            [uv, "venv", "-q", "--python", sys.executable] if uv else [sys.executable, "-m", "venv"]
+        )
+        commands.append(("making its virtual environment", 5.0, [*make, str(venv)]))
+    pip = (
+        [uv, "pip", "install", "-q", "--python", str(python)]
+        if uv
+        else [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    )
+    commands.append(("installing its packages", 40.0, [*pip, "-r", str(lock)]))
+    for path in editable:
+        sentence = f"installing {path.relative_to(ROOT) if path.is_relative_to(ROOT) else path}"
+        commands.append((sentence, 10.0, [*pip, "--no-deps", "-e", str(path)]))
+    return commands
 
 
 def _uv() -> str | None:
@@ -104,10 +117,6 @@ def _check_venv_module() -> None:
         raise LabError(
             "Python's module venv is missing: install it (Debian, Ubuntu: apt install python3-venv)"
         )
-
-
-def _install(command: Sequence[str], progress: Progress, name: str) -> None:
-    run(command, progress, sentence=f"{name}: installing packages", seconds=30, task="installing")
 
 
 def run(
