@@ -13,7 +13,7 @@ from koppel.engine.pairing import Pairs, pair
 from koppel.mapping.faults import BadValue
 from koppel.model import Ref
 from koppel.store import Store
-from koppel.store.couplings import chunks
+from koppel.store.bulk import chunks
 from koppel.store.models import Run
 from koppel.store.values import CouplingRow, PlannedStep, ReplicaRow, StepBody
 from koppel.sync.decide import decide

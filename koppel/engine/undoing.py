@@ -9,8 +9,8 @@ from typing import Any
 from koppel.connectors.base import Create, Gone, Record, Update, Write
 from koppel.engine.lines import Line
 from koppel.store import Store
+from koppel.store.bulk import chunks
 from koppel.store.codec import decode_record, decode_write
-from koppel.store.couplings import chunks
 from koppel.store.models import Run
 from koppel.store.values import CouplingRow, NativeWrite, PlannedStep, StepBody
 from koppel.sync.rule import SIDES, Side

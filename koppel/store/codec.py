@@ -19,7 +19,9 @@ from koppel.model import Address, Ref
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
-_PLAIN = (str, int, float, bool, type(None))
+_PLAIN = frozenset((str, int, float, bool, type(None)))
+_TAG = b'"$'
+"""Begins every key that carries a type; bytes without it are plain JSON."""
 
 
 def encode(value: Any) -> bytes:
@@ -29,20 +31,28 @@ def encode(value: Any) -> bytes:
 
 def decode(raw: bytes | memoryview | None) -> Any:
     """The value of `encode`, with its types; None stays None."""
-    return None if raw is None else _thaw(_decoder.decode(bytes(raw)))
+    if raw is None:
+        return None
+    text = raw if type(raw) is bytes else bytes(raw)
+    value = _decoder.decode(text)
+    return _thaw(value) if _TAG in text else value
 
 
 def _freeze(value: Any) -> Any:
+    # Scalars are told apart before the call: most values of a record are, and calls are dear.
     kind = type(value)
     if kind in _PLAIN:
         return value
     if kind is dict or isinstance(value, Mapping):
-        frozen = {str(key): _freeze(item) for key, item in value.items()}
+        frozen = {
+            key if type(key) is str else str(key): item if type(item) in _PLAIN else _freeze(item)
+            for key, item in value.items()
+        }
         if len(frozen) == 1 and next(iter(frozen)).startswith("$"):
             return {"$dict": frozen}
         return frozen
     if kind is list:
-        return [_freeze(item) for item in value]
+        return [item if type(item) in _PLAIN else _freeze(item) for item in value]
     if kind is tuple:
         return {"$tuple": [_freeze(item) for item in value]}
     if kind is Decimal:
@@ -61,16 +71,17 @@ def _freeze(value: Any) -> Any:
 
 
 def _thaw(value: Any) -> Any:
-    if type(value) is list:
-        return [_thaw(item) for item in value]
-    if type(value) is not dict:
+    kind = type(value)
+    if kind is list:
+        return [item if type(item) in _PLAIN else _thaw(item) for item in value]
+    if kind is not dict:
         return value
     if len(value) == 1:
         (key, item), *_ = value.items()
         thaw = _THAW.get(key)
         if thaw is not None:
             return thaw(item)
-    return {key: _thaw(item) for key, item in value.items()}
+    return {key: item if type(item) in _PLAIN else _thaw(item) for key, item in value.items()}
 
 
 _THAW: dict[str, Callable[[Any], Any]] = {
@@ -85,24 +96,57 @@ _THAW: dict[str, Callable[[Any], Any]] = {
 }
 
 
+class _Kept:
+    """The bytes of the records at hand, so that a record that goes from one table to the next is
+    encoded once. Records are never changed, so the same one has the same bytes."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._new: dict[int, tuple[Record, bytes]] = {}
+        self._old: dict[int, tuple[Record, bytes]] = {}
+
+    def get(self, record: Record) -> bytes | None:
+        """The bytes of this very record (not of an equal one), if they are kept."""
+        found = self._new.get(id(record)) or self._old.get(id(record))
+        # The record is kept with its bytes: its number cannot go to another one meanwhile.
+        return found[1] if found is not None and found[0] is record else None
+
+    def put(self, record: Record, raw: bytes) -> bytes:
+        """Keep them, for about as long as a page of a plan takes."""
+        if len(self._new) >= self._size:
+            self._old, self._new = self._new, {}
+        self._new[id(record)] = (record, raw)
+        return raw
+
+
+_kept = _Kept(1000)
+
+
 def encode_record(record: Record | Gone | None) -> bytes | None:
     """A record, a Gone or nothing."""
     if record is None:
         return None
     if isinstance(record, Gone):
         return encode({"gone": msgspec.to_builtins(record)})
-    return encode([record.resource, record.id, record.version, record.fields])
+    raw = _kept.get(record)
+    if raw is None:
+        raw = encode([record.resource, record.id, record.version, record.fields])
+        _kept.put(record, raw)
+    return raw
 
 
 def decode_record(raw: bytes | memoryview | None) -> Record | Gone | None:
     """The value of `encode_record`."""
-    value = decode(raw)
-    if value is None:
+    if raw is None:
         return None
+    text = bytes(raw)
+    value = decode(text)
     if isinstance(value, dict):
         return msgspec.convert(value["gone"], Gone)
     resource, record_id, version, fields = value
-    return Record(resource=resource, id=record_id, version=version, fields=fields)
+    record = Record(resource=resource, id=record_id, version=version, fields=fields)
+    _kept.put(record, text)
+    return record
 
 
 def encode_write(write: Write) -> bytes:

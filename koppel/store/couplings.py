@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from django.db import transaction
 
+from koppel.store import bulk
 from koppel.store.codec import decode_record, encode_record
 from koppel.store.models import Coupling, Cursor
 from koppel.store.opening import Clock
 from koppel.store.values import CouplingRow
 from koppel.sync.rule import Side
 
-_IN = 400
-"""Ids per IN list: below every database's limit on parameters."""
-
-
-def chunks(ids: Iterable[str], size: int = _IN) -> Iterator[list[str]]:
-    """Lists of at most `size`."""
-    part: list[str] = []
-    for item in ids:
-        part.append(item)
-        if len(part) == size:
-            yield part
-            part = []
-    if part:
-        yield part
+_COLUMNS = (
+    "id", "entity", "crm_id", "erp_id", "state", "label", "crm_version", "erp_version",
+    "crm_base", "erp_base", "made_by",
+)  # fmt: skip
+_READ = f"SELECT {', '.join(_COLUMNS)} FROM store_coupling"
 
 
 class CouplingStore:
@@ -36,82 +29,56 @@ class CouplingStore:
 
     def by_id(self, ids: Iterable[str]) -> dict[str, CouplingRow]:
         """The couplings of these ids."""
-        found: dict[str, CouplingRow] = {}
-        for part in chunks(ids):
-            for row in Coupling.objects.filter(id__in=part):
-                found[row.id] = _value(row)
-        return found
+        rows = bulk.select(f"{_READ} WHERE id IN ({{ids}})", ids)
+        return {row[0]: _value(row) for row in rows}
 
     def by_record(self, entity: str, side: Side, records: Iterable[str]) -> dict[str, CouplingRow]:
         """Native id -> coupling, for those that have one."""
-        found: dict[str, CouplingRow] = {}
-        for part in chunks(records):
-            rows = Coupling.objects.filter(entity=entity, **{f"{side}_id__in": part})
-            for row in rows:
-                value = _value(row)
-                record = value.record(side)
-                if record is not None:
-                    found[record] = value
-        return found
+        sql = f"{_READ} WHERE entity = %s AND {side}_id IN ({{ids}})"
+        place = _COLUMNS.index(f"{side}_id")
+        return {row[place]: _value(row) for row in bulk.select(sql, records, entity)}
 
     def versions(
         self, entity: str, side: Side, records: Iterable[str]
     ) -> dict[str, tuple[str, str, str]]:
         """Native id -> (coupling id, version at the last sync, state); without the bases."""
-        found: dict[str, tuple[str, str, str]] = {}
-        for part in chunks(records):
-            rows = Coupling.objects.filter(entity=entity, **{f"{side}_id__in": part}).values_list(
-                f"{side}_id", "id", f"{side}_version", "state"
-            )
-            for record, coupling, version, state in rows:
-                found[record] = (coupling, version, state)
-        return found
+        sql = (
+            f"SELECT {side}_id, id, {side}_version, state FROM store_coupling"
+            f" WHERE entity = %s AND {side}_id IN ({{ids}})"
+        )
+        rows = bulk.select(sql, records, entity)
+        return {record: (coupling, version, state) for record, coupling, version, state in rows}
 
     def locate(self, entity: str, side: Side, couplings: Iterable[str]) -> dict[str, str]:
         """Coupling id -> native id on a side."""
-        found: dict[str, str] = {}
-        for part in chunks(couplings):
-            rows = Coupling.objects.filter(
-                entity=entity, id__in=part, **{f"{side}_id__isnull": False}
-            )
-            found.update(rows.values_list("id", f"{side}_id"))
-        return found
+        sql = (
+            f"SELECT id, {side}_id FROM store_coupling"
+            f" WHERE {side}_id IS NOT NULL AND entity = %s AND id IN ({{ids}})"
+        )
+        return dict(bulk.select(sql, couplings, entity))
 
     def save(self, rows: Sequence[CouplingRow], *, in_step: bool = True) -> None:
         """Insert or update, bases included. Call inside the transaction of the outcome."""
-        now = self._clock()
-        Coupling.objects.bulk_create(
+        now = bulk.moment(self._clock())
+        bulk.upsert(
+            Coupling,
+            (*_COLUMNS, "created_at", "in_step_at"),
             [
-                Coupling(
-                    id=row.id,
-                    entity=row.entity,
-                    crm_id=row.crm_id,
-                    erp_id=row.erp_id,
-                    state=row.state,
-                    label=row.label,
-                    crm_version=row.crm_version,
-                    erp_version=row.erp_version,
-                    crm_base=encode_record(row.crm_base),
-                    erp_base=encode_record(row.erp_base),
-                    created_at=now,
-                    in_step_at=now if in_step else None,
-                    made_by=row.made_by,
+                (
+                    row.id, row.entity, row.crm_id, row.erp_id, row.state, row.label,
+                    row.crm_version, row.erp_version,
+                    encode_record(row.crm_base), encode_record(row.erp_base), row.made_by,
+                    now, now if in_step else None,
                 )
                 for row in rows
             ],
-            update_conflicts=True,
-            unique_fields=["id"],
-            update_fields=[
-                "crm_id", "erp_id", "state", "label", "crm_version", "erp_version",
-                "crm_base", "erp_base", "made_by", *(["in_step_at"] if in_step else []),
-            ],
-            batch_size=200,
+            unique=("id",),
+            replace=(*_COLUMNS[2:], "in_step_at") if in_step else _COLUMNS[2:],
         )  # fmt: skip
 
     def remove(self, ids: Iterable[str]) -> None:
         """Forget couplings; the records stay."""
-        for part in chunks(ids):
-            Coupling.objects.filter(id__in=part).delete()
+        bulk.execute("DELETE FROM store_coupling WHERE id IN ({ids})", ids)
 
     def count(self, entity: str | None = None, state: str | None = None) -> int:
         """How many there are."""
@@ -126,12 +93,16 @@ class CouplingStore:
         """All couplings of an entity by id, in pages, so that memory stays flat."""
         last = ""
         while True:
-            rows = list(Coupling.objects.filter(entity=entity, id__gt=last).order_by("id")[:page])
-            if not rows:
-                return
-            for row in rows:
+            rows = (
+                Coupling.objects.filter(entity=entity, id__gt=last)
+                .order_by("id")
+                .values_list(*_COLUMNS)[:page]
+            )
+            for row in (found := list(rows)):
                 yield _value(row)
-            last = rows[-1].id
+            if len(found) < page:
+                return
+            last = found[-1][0]
 
     def in_step_at(self, coupling: str) -> str | None:
         """When both sides were last in step, as ISO 8601 in UTC."""
@@ -159,17 +130,11 @@ class CouplingStore:
         (rows.filter(entity=entity) if entity else rows).delete()
 
 
-def _value(row: Coupling) -> CouplingRow:
+def _value(row: Sequence[Any]) -> CouplingRow:
+    *plain, crm_base, erp_base, made_by = row
     return CouplingRow(
-        id=row.id,
-        entity=row.entity,
-        crm_id=row.crm_id,
-        erp_id=row.erp_id,
-        state=row.state,
-        label=row.label,
-        crm_version=row.crm_version,
-        erp_version=row.erp_version,
-        crm_base=decode_record(row.crm_base),
-        erp_base=decode_record(row.erp_base),
-        made_by=row.made_by,
+        **dict(zip(_COLUMNS, plain, strict=False)),
+        crm_base=decode_record(crm_base),
+        erp_base=decode_record(erp_base),
+        made_by=made_by,
     )

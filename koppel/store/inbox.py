@@ -9,8 +9,8 @@ from typing import Any
 from django.db.models import Q
 
 from koppel.errors import NeedsUser
+from koppel.store import bulk
 from koppel.store.codec import decode, encode
-from koppel.store.couplings import chunks
 from koppel.store.models import Conflict, Event, Notice, Pending, Quarantine, Review, Run
 from koppel.store.opening import Clock
 from koppel.sync.rule import Side
@@ -18,6 +18,8 @@ from koppel.sync.state import FieldConflict, FieldNotice
 
 LIMIT = 2
 """Failures with the same non-transient error after which a record is quarantined."""
+
+_THESE = "entity = %s AND side = %s AND record IN ({ids})"
 
 
 class InboxStore:
@@ -31,11 +33,14 @@ class InboxStore:
     def open_fields(self, couplings: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Coupling -> field -> resolution (a list with the value) or None, of open conflicts."""
         found: dict[str, dict[str, Any]] = {}
-        for part in chunks(couplings):
-            rows = Conflict.objects.filter(coupling__in=part, state__in=["open", "resolved"])
-            for row in rows:
-                resolution = decode(row.resolution) if row.state == "resolved" else None
-                found.setdefault(row.coupling, {})[row.field] = resolution
+        rows = bulk.select(
+            "SELECT coupling, field, state, resolution FROM store_conflict"
+            " WHERE state IN ('open', 'resolved') AND coupling IN ({ids})",
+            couplings,
+        )
+        for coupling, field, state, resolution in rows:
+            value = decode(resolution) if state == "resolved" else None
+            found.setdefault(coupling, {})[field] = value
         return found
 
     def open_conflicts(
@@ -143,18 +148,12 @@ class InboxStore:
 
     def quarantined(self, entity: str, side: Side, records: Iterable[str]) -> dict[str, str]:
         """Those of these records that are in quarantine, with the version that failed."""
-        found: dict[str, str] = {}
-        for part in chunks(records):
-            rows = Quarantine.objects.filter(
-                entity=entity, side=side, record__in=part, state="open"
-            )
-            found.update(rows.values_list("record", "version"))
-        return found
+        sql = f"SELECT record, version FROM store_quarantine WHERE state = 'open' AND {_THESE}"
+        return dict(bulk.select(sql, records, entity, side))
 
     def healed(self, entity: str, side: Side, records: Iterable[str]) -> None:
         """These went through: forget their failures."""
-        for part in chunks(records):
-            Quarantine.objects.filter(entity=entity, side=side, record__in=part).delete()
+        bulk.execute(f"DELETE FROM store_quarantine WHERE {_THESE}", records, entity, side)
 
     def quarantine(self) -> list[Quarantine]:
         """All that is in quarantine, oldest first."""
@@ -196,15 +195,12 @@ class InboxStore:
 
     def arrived(self, parents: Iterable[str]) -> int:
         """Parents (`entity:side:record`) are coupled now: release the children that wait."""
-        released = 0
-        for part in chunks(parents):
-            released += Pending.objects.filter(waits_for__in=part).update(waits_for="")
-        return released
+        sql = "UPDATE store_pending SET waits_for = '' WHERE waits_for IN ({ids})"
+        return bulk.execute(sql, parents)
 
     def done_waiting(self, entity: str, side: Side, records: Iterable[str]) -> None:
         """These were dealt with."""
-        for part in chunks(records):
-            Pending.objects.filter(entity=entity, side=side, record__in=part).delete()
+        bulk.execute(f"DELETE FROM store_pending WHERE {_THESE}", records, entity, side)
 
     # review of matches
 
@@ -258,18 +254,20 @@ class InboxStore:
 
     def under_review(self, entity: str, side: Side, records: Iterable[str]) -> set[str]:
         """Those of these records that an open proposal names."""
-        found: set[str] = set()
-        for part in chunks(records):
-            rows = Review.objects.filter(entity=entity, state="open", **{f"{side}_id__in": part})
-            found.update(rows.values_list(f"{side}_id", flat=True))
-        return found
+        sql = (
+            f"SELECT {side}_id FROM store_review"
+            f" WHERE state = 'open' AND entity = %s AND {side}_id IN ({{ids}})"
+        )
+        return {row[0] for row in bulk.select(sql, records, entity)}
 
     def close_reviews(self, entity: str, crm_ids: Iterable[str], erp_ids: Iterable[str]) -> None:
         """Open proposals about records that are coupled now are moot."""
-        for part in chunks(crm_ids):
-            Review.objects.filter(entity=entity, state="open", crm_id__in=part).delete()
-        for part in chunks(erp_ids):
-            Review.objects.filter(entity=entity, state="open", erp_id__in=part).delete()
+        for side, records in (("crm", crm_ids), ("erp", erp_ids)):
+            sql = (
+                "DELETE FROM store_review"
+                f" WHERE state = 'open' AND entity = %s AND {side}_id IN ({{ids}})"
+            )
+            bulk.execute(sql, records, entity)
 
     # audit log
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from koppel.connectors.base import Gone, Record, Write
 from koppel.errors import NeedsUser
+from koppel.store import bulk
 from koppel.store.codec import encode, encode_record, encode_write
 from koppel.store.models import Journal, Run
 from koppel.store.opening import Clock
@@ -21,56 +22,46 @@ class JournalStore:
 
     def intend(self, run: Run, side: Side, planned: Sequence[tuple[PlannedStep, Write]]) -> None:
         """Write down what is about to be written. Must be committed before it is sent."""
-        now = self._clock()
-        Journal.objects.bulk_create(
+        now = bulk.moment(self._clock())
+        bulk.insert(
+            Journal,
+            (
+                "key", "run_id", "step", "entity", "coupling", "side", "resource", "record",
+                "state", "write", "before", "changes", "message", "intent_at",
+            ),
             [
-                Journal(
-                    key=write.key,
-                    run_id=run.id,
-                    step=step.number,
-                    entity=step.entity,
-                    coupling=step.coupling,
-                    side=side,
-                    resource=write.resource,
-                    record=step.record(side) or "",
-                    write=encode_write(write),
-                    before=encode_record(step.body.seen(side)),
-                    changes=encode(
-                        [
-                            [c.field, c.old, c.new, c.owner, c.why]
-                            for c in step.body.changes
-                            if c.side == side
-                        ]
-                    ),
-                    intent_at=now,
+                (
+                    write.key, run.id, step.number, step.entity, step.coupling, side,
+                    write.resource, step.record(side) or "", "intent", encode_write(write),
+                    encode_record(step.body.seen(side)), _changes(step, side), "", now,
                 )
                 for step, write in planned
             ],
-            batch_size=200,
-        )
+        )  # fmt: skip
 
     def settle(self, outcomes: Sequence[tuple[str, str, Record | Gone | None, str]]) -> None:
         """Outcomes as (key, state, after, message); states: done, refused, void, unknown."""
-        now = self._clock()
-        rows = {
-            row.key: row
-            for start in range(0, len(outcomes), 400)
-            for row in Journal.objects.filter(
-                key__in=[key for key, *_ in outcomes[start : start + 400]]
-            )
-        }
-        changed = []
-        for key, state, after, message in outcomes:
-            row = rows[key]
-            row.state = state
-            row.after = encode_record(after)
-            row.message = message
-            row.outcome_at = now
-            if after is not None:
-                row.record = after.id
-            changed.append(row)
-        Journal.objects.bulk_update(
-            changed, ["state", "after", "message", "outcome_at", "record"], batch_size=100
+        now = bulk.moment(self._clock())
+        told = ("state", "message", "outcome_at", "after")
+        bulk.update(
+            Journal,
+            (*told, "record"),
+            ("key",),
+            [
+                (state, message, now, encode_record(after), after.id, key)
+                for key, state, after, message in outcomes
+                if after is not None
+            ],
+        )
+        bulk.update(
+            Journal,
+            told,
+            ("key",),
+            [
+                (state, message, now, None, key)
+                for key, state, after, message in outcomes
+                if after is None
+            ],
         )
 
     def open_intents(self) -> list[Journal]:
@@ -100,3 +91,9 @@ class JournalStore:
     def recent(self, limit: int = 50) -> list[Journal]:
         """The newest entries."""
         return list(Journal.objects.order_by("-id")[:limit])
+
+
+def _changes(step: PlannedStep, side: Side) -> bytes:
+    return encode(
+        [[c.field, c.old, c.new, c.owner, c.why] for c in step.body.changes if c.side == side]
+    )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from django.db import connection, transaction
 
+from koppel.store import bulk
+from koppel.store.bulk import chunks
 from koppel.store.codec import decode_record, encode_record
-from koppel.store.couplings import chunks
 from koppel.store.models import BlockKey, Replica
 from koppel.store.opening import Clock
 from koppel.store.values import ReplicaRow
@@ -18,6 +20,39 @@ _COMMON = 60
 _CROWD = 400
 """The same for a strong key: an address of a business park, a switchboard's number."""
 
+_COLUMNS = (
+    "entity", "side", "record", "version", "label", "content", "features", "coupled", "fresh",
+)  # fmt: skip
+_READ = f"SELECT {', '.join(_COLUMNS)} FROM store_replica"
+_THESE = "entity = %s AND side = %s AND record IN ({ids})"
+
+_CANDIDATES = """
+    WITH asked AS (
+        SELECT DISTINCT k.key, k.strong FROM store_replica f
+        JOIN store_blockkey k
+            ON k.entity = f.entity AND k.side = f.side AND k.record = f.record
+        WHERE f.entity = %s AND f.fresh AND NOT f.coupled
+    ),
+    rare AS (
+        SELECT asked.key FROM asked
+        JOIN store_blockkey k
+            ON k.entity = %s AND k.key = asked.key AND k.strong = asked.strong
+        GROUP BY asked.key, asked.strong
+        HAVING COUNT(DISTINCT k.side) = 2
+            AND COUNT(*) <= CASE WHEN asked.strong THEN %s ELSE %s END
+    )
+    SELECT DISTINCT a.record, b.record
+    FROM rare
+    JOIN store_blockkey a ON a.entity = %s AND a.key = rare.key AND a.side = 'crm'
+    JOIN store_blockkey b ON b.entity = %s AND b.key = rare.key AND b.side = 'erp'
+    JOIN store_replica ra
+        ON ra.entity = %s AND ra.side = 'crm' AND ra.record = a.record
+    JOIN store_replica rb
+        ON rb.entity = %s AND rb.side = 'erp' AND rb.record = b.record
+    WHERE (ra.fresh AND NOT ra.coupled) OR (rb.fresh AND NOT rb.coupled)
+    ORDER BY a.record, b.record
+"""
+
 
 class ReplicaStore:
     """Reads and writes replicas in sets."""
@@ -27,45 +62,30 @@ class ReplicaStore:
 
     def put(self, rows: Sequence[ReplicaRow]) -> None:
         """Insert or replace, blocking keys included."""
-        now = self._clock()
+        now = bulk.moment(self._clock())
         with transaction.atomic():
-            Replica.objects.bulk_create(
+            bulk.upsert(
+                Replica,
+                (*_COLUMNS, "read_at"),
                 [
-                    Replica(
-                        entity=row.entity,
-                        side=row.side,
-                        record=row.record,
-                        version=row.version,
-                        label=row.label,
-                        content=encode_record(row.content),
-                        features=row.features,
-                        fresh=row.fresh,
-                        coupled=row.coupled,
-                        read_at=now,
+                    (
+                        row.entity, row.side, row.record, row.version, row.label,
+                        encode_record(row.content), row.features, row.coupled, row.fresh, now,
                     )
                     for row in rows
                 ],
-                update_conflicts=True,
-                unique_fields=["entity", "side", "record"],
-                update_fields=[
-                    "version", "label", "content", "features", "fresh", "coupled", "read_at",
-                ],
-                batch_size=90,
+                unique=_COLUMNS[:3],
+                replace=(*_COLUMNS[3:], "read_at"),
             )  # fmt: skip
             self._drop_keys(rows)
-            BlockKey.objects.bulk_create(
+            bulk.insert(
+                BlockKey,
+                ("entity", "side", "record", "key", "strong"),
                 [
-                    BlockKey(
-                        entity=row.entity,
-                        side=row.side,
-                        record=row.record,
-                        key=key[:160],
-                        strong=strong,
-                    )
+                    (row.entity, row.side, row.record, key[:160], strong)
                     for row in rows
                     for key, strong in row.keys
                 ],
-                batch_size=180,
             )
 
     @staticmethod
@@ -74,47 +94,36 @@ class ReplicaStore:
         for row in rows:
             groups.setdefault((row.entity, row.side), []).append(row.record)
         for (entity, side), records in groups.items():
-            for part in chunks(records):
-                BlockKey.objects.filter(entity=entity, side=side, record__in=part).delete()
+            bulk.execute(f"DELETE FROM store_blockkey WHERE {_THESE}", records, entity, side)
 
     def versions(
         self, entity: str, side: Side, records: Iterable[str]
     ) -> dict[str, tuple[str, bool]]:
         """Record -> (version, fresh), for those that are known."""
-        found: dict[str, tuple[str, bool]] = {}
-        for part in chunks(records):
-            rows = Replica.objects.filter(entity=entity, side=side, record__in=part)
-            for record, version, fresh in rows.values_list("record", "version", "fresh"):
-                found[record] = (version, fresh)
-        return found
+        sql = f"SELECT record, version, fresh FROM store_replica WHERE {_THESE}"
+        rows = bulk.select(sql, records, entity, side)
+        return {record: (version, bool(fresh)) for record, version, fresh in rows}
 
     def get(self, entity: str, side: Side, records: Iterable[str]) -> dict[str, ReplicaRow]:
         """Replicas of these records."""
-        found: dict[str, ReplicaRow] = {}
-        for part in chunks(records):
-            for row in Replica.objects.filter(entity=entity, side=side, record__in=part):
-                found[row.record] = _value(row)
-        return found
+        rows = bulk.select(f"{_READ} WHERE {_THESE}", records, entity, side)
+        return {row[2]: _value(row) for row in rows}
 
     def traits(
         self, entity: str, side: Side, records: Iterable[str]
     ) -> dict[str, tuple[bytes, bool]]:
         """Record -> (features, coupled): all that matching needs."""
-        found: dict[str, tuple[bytes, bool]] = {}
-        for part in chunks(records):
-            rows = Replica.objects.filter(entity=entity, side=side, record__in=part)
-            for record, features, coupled in rows.values_list("record", "features", "coupled"):
-                found[record] = (bytes(features), coupled)
-        return found
+        sql = f"SELECT record, features, coupled FROM store_replica WHERE {_THESE}"
+        rows = bulk.select(sql, records, entity, side)
+        return {record: (bytes(raw), bool(coupled)) for record, raw, coupled in rows}
 
     def settle(self, entity: str, side: Side, records: Iterable[str], *, coupled: bool) -> None:
         """These records were dealt with: no plan need look at them until they change."""
-        for part in chunks(records):
-            rows = Replica.objects.filter(entity=entity, side=side, record__in=part)
-            if coupled:
-                rows.update(fresh=False, coupled=True, content=None)
-            else:
-                rows.update(fresh=False, coupled=False)
+        content = ", content = NULL" if coupled else ""
+        bulk.execute(
+            f"UPDATE store_replica SET fresh = %s, coupled = %s{content} WHERE {_THESE}",
+            records, False, coupled, entity, side,
+        )  # fmt: skip
 
     def settle_fresh(self, entity: str) -> None:
         """A plan that looked at all fresh records was carried out."""
@@ -122,16 +131,16 @@ class ReplicaStore:
 
     def refresh(self, entity: str, side: Side, records: Iterable[str]) -> None:
         """Let the next plan look at these records again, as uncoupled ones."""
-        for part in chunks(records):
-            Replica.objects.filter(entity=entity, side=side, record__in=part).update(
-                fresh=True, coupled=False
-            )
+        bulk.execute(
+            f"UPDATE store_replica SET fresh = %s, coupled = %s WHERE {_THESE}",
+            records, True, False, entity, side,
+        )  # fmt: skip
 
     def remove(self, entity: str, side: Side, records: Iterable[str]) -> None:
         """Forget records that are gone."""
         for part in chunks(records):
-            Replica.objects.filter(entity=entity, side=side, record__in=part).delete()
-            BlockKey.objects.filter(entity=entity, side=side, record__in=part).delete()
+            bulk.execute(f"DELETE FROM store_replica WHERE {_THESE}", part, entity, side)
+            bulk.execute(f"DELETE FROM store_blockkey WHERE {_THESE}", part, entity, side)
 
     def fresh(self, entity: str, side: Side, page: int = 200) -> Iterator[list[ReplicaRow]]:
         """Uncoupled records that no plan has dealt with yet, in pages."""
@@ -140,12 +149,19 @@ class ReplicaStore:
             rows = list(
                 Replica.objects.filter(
                     entity=entity, side=side, fresh=True, coupled=False, id__gt=last
-                ).order_by("id")[:page]
+                )
+                .order_by("id")
+                .values_list(*_COLUMNS, "id")[:page]
             )
-            if not rows:
+            if rows:
+                last = rows[-1][-1]
+                yield [_value(row[:-1]) for row in rows]
+            if len(rows) < page:
                 return
-            last = rows[-1].id
-            yield [_value(row) for row in rows]
+
+    def any_fresh(self, entity: str) -> bool:
+        """Is there an uncoupled record that no plan has dealt with yet?"""
+        return Replica.objects.filter(entity=entity, fresh=True, coupled=False).exists()
 
     def count(self, entity: str, side: Side, *, coupled: bool | None = None) -> int:
         """How many records are known of a side."""
@@ -165,27 +181,10 @@ class ReplicaStore:
 
         Sorted by CRM record; keys that are common to many records are passed over.
         """
+        if not self.any_fresh(entity):
+            return iter(())
         with connection.cursor() as cursor:
-            cursor.execute(
-                """
-                WITH rare AS (
-                    SELECT key FROM store_blockkey WHERE entity = %s
-                    GROUP BY key, strong HAVING COUNT(DISTINCT side) = 2
-                    AND COUNT(*) <= CASE WHEN strong THEN %s ELSE %s END
-                )
-                SELECT DISTINCT a.record, b.record
-                FROM rare
-                JOIN store_blockkey a ON a.entity = %s AND a.key = rare.key AND a.side = 'crm'
-                JOIN store_blockkey b ON b.entity = %s AND b.key = rare.key AND b.side = 'erp'
-                JOIN store_replica ra
-                    ON ra.entity = %s AND ra.side = 'crm' AND ra.record = a.record
-                JOIN store_replica rb
-                    ON rb.entity = %s AND rb.side = 'erp' AND rb.record = b.record
-                WHERE (ra.fresh AND NOT ra.coupled) OR (rb.fresh AND NOT rb.coupled)
-                ORDER BY a.record, b.record
-                """,
-                [entity, _CROWD, _COMMON, entity, entity, entity, entity],
-            )
+            cursor.execute(_CANDIDATES, [entity, entity, _CROWD, _COMMON, *[entity] * 4])
             pairs: list[tuple[str, str]] = cursor.fetchall()
         return iter(pairs)
 
@@ -243,15 +242,16 @@ class ReplicaStore:
             return [row[0] for row in cursor.fetchall()]
 
 
-def _value(row: Replica) -> ReplicaRow:
+def _value(row: Sequence[Any]) -> ReplicaRow:
+    entity, side, record, version, label, content, features, coupled, fresh = row
     return ReplicaRow(
-        entity=row.entity,
-        side="crm" if row.side == "crm" else "erp",
-        record=row.record,
-        version=row.version,
-        label=row.label,
-        content=decode_record(row.content),
-        features=bytes(row.features),
-        coupled=row.coupled,
-        fresh=row.fresh,
+        entity=entity,
+        side=side,
+        record=record,
+        version=version,
+        label=label,
+        content=decode_record(content),
+        features=bytes(features),
+        coupled=bool(coupled),
+        fresh=bool(fresh),
     )

@@ -8,12 +8,20 @@ from typing import Any
 import msgspec
 from django.db.models import Count, Max
 
+from koppel.connectors.base import Gone, Record
 from koppel.errors import NeedsUser
+from koppel.store import bulk
 from koppel.store.codec import decode, decode_record, encode, encode_record
 from koppel.store.models import Run, Step
 from koppel.store.opening import Clock
 from koppel.store.values import NativeWrite, PlannedStep, StepBody
 from koppel.sync.state import FieldChange, FieldConflict, FieldNotice
+
+_COLUMNS = (
+    "number", "entity", "coupling", "kind", "label", "crm_id", "erp_id", "state", "message",
+    "body",
+)  # fmt: skip
+_NONE = msgspec.Raw(b"null")
 
 
 class RunStore:
@@ -92,25 +100,17 @@ class RunStore:
 
     def add_steps(self, run: Run, steps: Sequence[PlannedStep]) -> None:
         """Append a page of the plan."""
-        Step.objects.bulk_create(
+        bulk.insert(
+            Step,
+            ("run_id", *_COLUMNS),
             [
-                Step(
-                    run_id=run.id,
-                    number=step.number,
-                    entity=step.entity,
-                    coupling=step.coupling,
-                    kind=step.kind,
-                    state=step.state,
-                    label=step.label,
-                    crm_id=step.crm_id,
-                    erp_id=step.erp_id,
-                    body=encode_body(step.body),
-                    message=step.message,
+                (
+                    run.id, step.number, step.entity, step.coupling, step.kind, step.label,
+                    step.crm_id, step.erp_id, step.state, step.message, encode_body(step.body),
                 )
                 for step in steps
             ],
-            batch_size=200,
-        )
+        )  # fmt: skip
 
     def next_number(self, run: Run) -> int:
         """The number of the next step."""
@@ -134,19 +134,21 @@ class RunStore:
                 rows = rows.filter(state=state)
             if kinds:
                 rows = rows.filter(kind__in=list(kinds))
-            found = list(rows[:page])
-            if not found:
+            found = list(rows.values_list(*_COLUMNS)[:page])
+            if found:
+                last = found[-1][0]
+                yield [_step(row) for row in found]
+            if len(found) < page:
                 return
-            last = found[-1].number
-            yield [_step(row) for row in found]
 
     def mark_steps(self, run: Run, numbers: Iterable[int], state: str, message: str = "") -> None:
         """Set the state of steps."""
-        wanted = list(numbers)
-        for start in range(0, len(wanted), 400):
-            Step.objects.filter(run_id=run.id, number__in=wanted[start : start + 400]).update(
-                state=state, message=message
-            )
+        bulk.update(
+            Step,
+            ("state", "message"),
+            ("run_id", "number"),
+            [(state, message, run.id, number) for number in numbers],
+        )
 
     def count_steps(self, run: Run | int) -> dict[str, int]:
         """Kind -> number of steps, and `kind:state` likewise."""
@@ -162,53 +164,85 @@ class RunStore:
         self, run: Run, entity: str, side: str, records: Sequence[str]
     ) -> dict[str, str]:
         """Native id -> coupling id of couplings that this plan is going to make."""
-        found: dict[str, str] = {}
-        for start in range(0, len(records), 400):
-            rows = Step.objects.filter(
-                run_id=run.id,
-                entity=entity,
-                kind__in=["couple", "create", "follow"],
-                **{f"{side}_id__in": records[start : start + 400]},
-            )
-            found.update(rows.values_list(f"{side}_id", "coupling"))
-        return found
+        sql = (
+            f"SELECT {side}_id, coupling FROM store_step WHERE run_id = %s AND entity = %s"
+            f" AND kind IN ('couple', 'create', 'follow') AND {side}_id IN ({{ids}})"
+        )
+        return dict(bulk.select(sql, records, run.id, entity))
+
+
+class _Body(msgspec.Struct, omit_defaults=True):
+    """A step's body on its way into the table; what is empty is left out, records stay bytes."""
+
+    reason: str = ""
+    writes: msgspec.Raw = _NONE
+    native: msgspec.Raw = _NONE
+    changes: msgspec.Raw = _NONE
+    conflicts: msgspec.Raw = _NONE
+    notices: msgspec.Raw = _NONE
+    closed: tuple[str, ...] = ()
+    crm: msgspec.Raw = _NONE
+    erp: msgspec.Raw = _NONE
+    refused: tuple[str, ...] = ()
+    undoes: tuple[str, ...] = ()
+
+
+_body_encoder = msgspec.json.Encoder()
+_body_decoder = msgspec.json.Decoder(_Body)
 
 
 def encode_body(body: StepBody) -> bytes:
     """A step's body as bytes."""
-    return encode(
-        {
-            "reason": body.reason,
-            "writes": body.writes,
-            "native": {side: msgspec.structs.asdict(w) for side, w in body.native.items()},
-            "changes": [list(msgspec.structs.astuple(change)) for change in body.changes],
-            "conflicts": [list(msgspec.structs.astuple(item)) for item in body.conflicts],
-            "notices": [list(msgspec.structs.astuple(item)) for item in body.notices],
-            "closed": list(body.closed),
-            "crm": (encode_record(body.crm) or b"").decode(),
-            "erp": (encode_record(body.erp) or b"").decode(),
-            "refused": list(body.refused),
-            "undoes": list(body.undoes),
-        }
+    native = {side: msgspec.structs.asdict(write) for side, write in body.native.items()}
+    return _body_encoder.encode(
+        _Body(
+            reason=body.reason,
+            writes=_raw(body.writes),
+            native=_raw(native),
+            changes=_raw_items(body.changes),
+            conflicts=_raw_items(body.conflicts),
+            notices=_raw_items(body.notices),
+            closed=body.closed,
+            crm=msgspec.Raw(encode_record(body.crm) or b"null"),
+            erp=msgspec.Raw(encode_record(body.erp) or b"null"),
+            refused=body.refused,
+            undoes=body.undoes,
+        )
     )
 
 
 def decode_body(raw: bytes | memoryview) -> StepBody:
     """The value of `encode_body`."""
-    value = decode(raw)
+    body = _body_decoder.decode(raw)
     return StepBody(
-        reason=value["reason"],
-        writes=value["writes"],
-        native={side: NativeWrite(**write) for side, write in value["native"].items()},
-        changes=decode_items(FieldChange, value["changes"]),
-        conflicts=decode_items(FieldConflict, value["conflicts"]),
-        notices=decode_items(FieldNotice, value["notices"]),
-        closed=tuple(value["closed"]),
-        crm=decode_record(value["crm"].encode() or None),
-        erp=decode_record(value["erp"].encode() or None),
-        refused=tuple(value["refused"]),
-        undoes=tuple(value["undoes"]),
+        reason=body.reason,
+        writes=_value(body.writes) or {},
+        native={side: NativeWrite(**w) for side, w in (_value(body.native) or {}).items()},
+        changes=decode_items(FieldChange, _value(body.changes) or ()),
+        conflicts=decode_items(FieldConflict, _value(body.conflicts) or ()),
+        notices=decode_items(FieldNotice, _value(body.notices) or ()),
+        closed=body.closed,
+        crm=_record(body.crm),
+        erp=_record(body.erp),
+        refused=body.refused,
+        undoes=body.undoes,
     )
+
+
+def _raw(value: Any) -> msgspec.Raw:
+    return msgspec.Raw(encode(value)) if value else _NONE
+
+
+def _raw_items(items: Sequence[Any]) -> msgspec.Raw:
+    return _raw([list(msgspec.structs.astuple(item)) for item in items])
+
+
+def _value(raw: msgspec.Raw) -> Any:
+    return None if raw == _NONE else decode(bytes(raw))
+
+
+def _record(raw: msgspec.Raw) -> Record | Gone | None:
+    return None if raw == _NONE else decode_record(bytes(raw))
 
 
 def decode_items(kind: Any, rows: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
@@ -217,16 +251,6 @@ def decode_items(kind: Any, rows: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
     return tuple(kind(**dict(zip(names, row, strict=True))) for row in rows)
 
 
-def _step(row: Step) -> PlannedStep:
-    return PlannedStep(
-        number=row.number,
-        entity=row.entity,
-        coupling=row.coupling,
-        kind=row.kind,
-        label=row.label,
-        crm_id=row.crm_id,
-        erp_id=row.erp_id,
-        state=row.state,
-        message=row.message,
-        body=decode_body(row.body),
-    )
+def _step(row: Sequence[Any]) -> PlannedStep:
+    *plain, body = row
+    return PlannedStep(**dict(zip(_COLUMNS, plain, strict=False)), body=decode_body(body))
