@@ -36,9 +36,12 @@ MEGABYTE = 1024 * 1024
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PATIENCE_ASKED = (408, 425, 429)
 
+logger = logging.getLogger(__name__)
 # Below this level these two log whole addresses and headers, tokens among them.
 for _chatty in ("httpx", "httpcore"):
     logging.getLogger(_chatty).setLevel(logging.WARNING)
+# It warns of each repeat in words for programmers; ours are logged here.
+logging.getLogger("stamina").setLevel(logging.ERROR)
 
 
 class ReplyLost(Exception):
@@ -225,7 +228,7 @@ class HttpSession:
         try:
             for attempt in self._attempts():
                 with attempt:
-                    return self._once(request, effect, expected)
+                    return self._try(attempt.num, request, effect, expected)
         except _Again as again:
             raise again.final from None
         raise Defect("no attempt was made", place=self.name)
@@ -242,6 +245,15 @@ class HttpSession:
                 wait_jitter=patience.jitter,
             )
         )
+
+    def _try(
+        self, number: int, request: httpx.Request, effect: bool, expected: Collection[int]
+    ) -> Reply:
+        try:
+            return self._once(request, effect, expected)
+        except _Again as again:
+            logger.info("%s (attempt %d)", again, number)
+            raise
 
     def _once(self, request: httpx.Request, effect: bool, expected: Collection[int]) -> Reply:
         self.calls += 1

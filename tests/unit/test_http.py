@@ -279,6 +279,12 @@ def test_words_of_the_system_can_be_cleared_of_secrets() -> None:
         open_session.drop_header("X-Session")
 
 
+def test_a_repeat_is_logged_in_words_for_people(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    call(Answers(httpx.ReadError("x"), httpx.Response(200, json=1)), effect=False)
+    assert caplog.messages == ["http://crm.example:8000/base broke off its answer (attempt 1)"]
+
+
 def test_calls_are_counted_with_their_repeats() -> None:
     with session(Answers(httpx.ConnectError("x"))) as open_session:
         with pytest.raises(TryLater):
