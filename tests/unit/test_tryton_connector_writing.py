@@ -73,7 +73,9 @@ class Books:
 
     # As a reader.
 
-    def living(self, resource: str, ids: Iterable[str]) -> dict[str, Snapshot]:
+    def living(
+        self, resource: str, ids: Iterable[str], only: Iterable[str] | None = None
+    ) -> dict[str, Snapshot]:
         return {
             id: Snapshot(self._record(id), {f"{PARTY},{id}": "1.0"}, ())
             for id in ids

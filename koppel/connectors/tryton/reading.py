@@ -62,12 +62,16 @@ class Reader:
 
     # By id and by match.
 
-    def living(self, resource: str, ids: Iterable[str]) -> dict[str, Snapshot]:
-        """The living records of that resource among these ids."""
+    def living(
+        self, resource: str, ids: Iterable[str], only: Iterable[str] | None = None
+    ) -> dict[str, Snapshot]:
+        """The living records of that resource among these ids; `only`: with these fields alone."""
         numbers = _numbers(ids)
         if not numbers:
             return {}
-        return self._read(resource, [["id", "in", numbers], *self.living_domain(resource)], None)
+        domain = [["id", "in", numbers], *self.living_domain(resource)]
+        schema = self._schema if only is None else self._schema.narrowed(only)
+        return self._read(resource, domain, None, schema)
 
     def gone(self, resource: str, ids: Iterable[str]) -> dict[str, Gone]:
         """What became of records that are not living: one entry for each id."""
@@ -92,7 +96,7 @@ class Reader:
             if clause is None:
                 return []
             domain.append(clause)
-        found = self._read(resource, domain, limit)
+        found = self._read(resource, domain, limit, self._schema)
         return [snapshot.record for snapshot in found.values()]
 
     def by_keys(self, resource: str, keys: Iterable[str]) -> dict[str, Record | Gone]:
@@ -119,10 +123,12 @@ class Reader:
         )
         return {row["number_compact"]: row["account"] for row in rows}
 
-    def _read(self, resource: str, domain: Domain, limit: int | None) -> dict[str, Snapshot]:
-        rows = self.rows(domain, limit, read_names(self._schema))
+    def _read(
+        self, resource: str, domain: Domain, limit: int | None, schema: Schema
+    ) -> dict[str, Snapshot]:
+        rows = self.rows(domain, limit, read_names(schema, resource))
         heirs = self.heirs(resource) if rows else {}
-        return snapshots(self._schema, self._tables, resource, rows, heirs)
+        return snapshots(schema, self._tables, resource, rows, heirs)
 
     def rows(self, domain: Domain, limit: int | None, names: Sequence[str]) -> list[dict[str, Any]]:
         """Parties as plain rows, by id."""

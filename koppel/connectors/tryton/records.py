@@ -46,7 +46,7 @@ class Snapshot:
     relations: tuple[tuple[int, int], ...]
 
 
-def read_names(schema: Schema) -> list[str]:
+def read_names(schema: Schema, resource: str) -> list[str]:
     """The field names of one nested read that holds all that a snapshot needs."""
     names = ["_timestamp", VERSION, *schema.leaves]
     for child in schema.children.values():
@@ -54,7 +54,7 @@ def read_names(schema: Schema) -> list[str]:
     if schema.bank is not None:
         names.append(f"{BANK_ACCOUNTS}._timestamp")
         names += [f"{BANK_ACCOUNTS}.numbers.{leaf}" for leaf in _NUMBER]
-    if schema.relation_type is not None:
+    if resource == CONTACT:
         names += ["relations.type", "relations.to"]
     return names
 

@@ -7,7 +7,7 @@ accounts. What a database does not have (its module is not activated) is left ou
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from koppel.connectors.base import Choice, FieldInfo, FieldType, Resource
@@ -90,6 +90,16 @@ class Schema:
     bank: FieldInfo | None
     relation_type: int | None
     may_write_keys: bool
+
+    def narrowed(self, names: Iterable[str]) -> Schema:
+        """The same with these fields and lists alone, for a lighter read."""
+        wanted = set(names)
+        return replace(
+            self,
+            leaves={name: leaf for name, leaf in self.leaves.items() if name in wanted},
+            children={name: child for name, child in self.children.items() if name in wanted},
+            bank=self.bank if BANK_ACCOUNTS in wanted else None,
+        )
 
     def resource(self, name: str, label: str) -> Resource:
         """What `describe()` answers for `party.party` or `party.contact`."""

@@ -175,34 +175,48 @@ class Writer:
         """Updates or deletes, never both at once."""
         if not items:
             return
-        ids = [write.id for _, write in items]
-        resource = items[0][1].resource
-        found = self._reader.living(resource, ids)
-        gone = self._reader.gone(resource, [id for id in ids if id not in found])
+        found = self._present(items, outcomes)
         builder = self._builder([write for _, write in items])
         ready: list[tuple[int, Update | Delete]] = []
+        kept: list[tuple[int, Update | Delete]] = []
         args: list[Any] = []
         stamps: dict[str, str] = {}
         for index, write in items:
-            snapshot = found.get(write.id)
-            if snapshot is None:
-                outcomes[index] = _not_there(write, gone[write.id])
-                continue
-            if write.expected is not None and write.expected != snapshot.record.version:
-                outcomes[index] = _stale(write)
+            if index not in found:
                 continue
             try:
-                values = self._values(builder, write, snapshot)
+                values = self._values(builder, write, found[index])
             except FieldRefused as refused:
                 outcomes[index] = _invalid(refused)
                 continue
             if values is not None and not values:
-                outcomes[index] = Written(after=snapshot.record)
+                kept.append((index, write))
                 continue
             ready.append((index, write))
             args += [[int(write.id)]] if values is None else [[int(write.id)], values]
-            stamps.update(snapshot.stamps if write.expected is not None else {})
+            stamps.update(found[index].stamps if write.expected is not None else {})
         self._send(ready, args, stamps, outcomes)
+        self._read_back([(item, item[1].id) for item in kept], outcomes)
+
+    def _present(
+        self, items: Sequence[tuple[int, Update | Delete]], outcomes: Outcomes
+    ) -> dict[int, Snapshot]:
+        """The records as they are now, with the fields to be written, where the write may go on."""
+        ids = [write.id for _, write in items]
+        resource = items[0][1].resource
+        names = {name for _, write in items if isinstance(write, Update) for name in write.fields}
+        found = self._reader.living(resource, ids, names)
+        gone = self._reader.gone(resource, [id for id in ids if id not in found])
+        present = {}
+        for index, write in items:
+            snapshot = found.get(write.id)
+            if snapshot is None:
+                outcomes[index] = _not_there(write, gone[write.id])
+            elif write.expected is not None and write.expected != snapshot.record.version:
+                outcomes[index] = _stale(write)
+            else:
+                present[index] = snapshot
+        return present
 
     def _values(
         self, builder: Builder, write: Update | Delete, snapshot: Snapshot
@@ -279,6 +293,8 @@ class Writer:
                 self._sleep(waits.pop(0))
 
     def _read_back(self, done: Sequence[tuple[tuple[int, Write], str]], outcomes: Outcomes) -> None:
+        if not done:
+            return
         resource = done[0][0][1].resource
         try:
             found = self._reader.fetch(resource, [id for _, id in done])
