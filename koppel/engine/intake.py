@@ -134,7 +134,12 @@ class Intake:
             elif change.gone:
                 self._store.replica.remove(entity, side, [record])
             elif _stuck(change, stuck) or (
-                not forced and record in known and _echo(change, known[record][0])
+                # A fresh row was read for a plan that was never carried out: what that plan would
+                # have coupled is not so, hence its links have to be looked up anew.
+                not forced
+                and record in known
+                and not known[record][1]
+                and _echo(change, known[record][0])
             ):
                 self.work.echoes += 1
             else:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from scenarios.pair import KEY, START, PairOfSystems, make_pair
 
 from koppel.store import open_store
+from tests.scenarios.pair import KEY, START, PairOfSystems, make_pair
 
 
 @pytest.fixture(scope="session")

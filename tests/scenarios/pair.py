@@ -84,8 +84,12 @@ class PairOfSystems:
 
 
 def make_pair(
-    folder: Path, template: Path, *, entities: tuple[str, ...] = ("partner", "contact"),
-    crm: MemorySystem | None = None, erp: MemorySystem | None = None,
+    folder: Path,
+    template: Path,
+    *,
+    entities: tuple[str, ...] = ("partner", "contact"),
+    crm: MemorySystem | None = None,
+    erp: MemorySystem | None = None,
 ) -> PairOfSystems:
     """A configured pair whose store is a copy of the migrated `template`."""
     path = folder / "koppel.sqlite3"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from scenarios.pair import PairOfSystems
 
 from koppel.engine import hand
 from koppel.errors import NeedsUser
 from koppel.store.codec import decode
 from koppel.testing.generated import crm_fields, erp_fields, fill_crm, fill_erp, partners
+from tests.scenarios.pair import PairOfSystems
 
 
 def one(pair: PairOfSystems) -> tuple[str, str]:
