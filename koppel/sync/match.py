@@ -42,9 +42,12 @@ STRONG_LIMIT = 400
 def rarity_of(counts: Mapping[str, int], total: int) -> Rarity:
     """How much a word tells, from how many of `total` records have it: 1 (one) to 0 (all)."""
     scale = math.log(max(total, 2))
+    table = {
+        word: max(0.0, 1.0 - math.log(count) / scale) for word, count in counts.items() if count > 1
+    }
 
     def rarity(word: str) -> float:
-        return max(0.0, 1.0 - math.log(max(counts.get(word, 1), 1)) / scale)
+        return table.get(word, 1.0)
 
     return rarity
 

@@ -116,8 +116,12 @@ def likeness(a: tuple[str, ...], b: tuple[str, ...], rarity: Rarity) -> NameLike
 
 
 def _weight(word: str, rarity: Rarity) -> float:
-    length = len(word)
-    return max(0.1, rarity(word)) * (1.0 if length > 3 else 0.5 if length > 1 else 0.2)
+    told = rarity(word)
+    if told < 0.1:
+        told = 0.1
+    if len(word) > 3:
+        return told
+    return told * (0.5 if len(word) > 1 else 0.2)
 
 
 def _closest(word: str, others: list[str]) -> tuple[str, float]:
@@ -155,7 +159,35 @@ _PRIOR = -3.2
 _SURE = 0.97
 
 
+_NOTHING = Score(0.0005, "different", ("nothing but a word in common",))
+
+
+def _hopeless(a: Features, b: Features) -> bool:
+    """Do two partners share nothing that weighs, and less than half of their names?
+
+    A shortcut for most candidates: no sum of what is left comes near a person's attention.
+    """
+    common = 0
+    for word in a.words:
+        if word in b.words:
+            common += 1
+    return (
+        2 * common <= max(len(a.words), len(b.words))
+        and not (a.vat and a.vat == b.vat)
+        and not _meet(a.phones, b.phones)
+        and not _meet(a.domains, b.domains)
+        and not _meet(a.codes, b.codes)
+        and not _meet(a.mails, b.mails)
+    )
+
+
+def _meet(a: tuple[str, ...], b: tuple[str, ...]) -> bool:
+    return any(one in b for one in a) if a and b else False
+
+
 def _partners(a: Features, b: Features, rarity: Rarity, rule: MatchRule) -> Score:
+    if _hopeless(a, b):
+        return _NOTHING
     name = likeness(a.words, b.words, rarity)
     evidence: list[tuple[float, str]] = [(_PRIOR, "")]
     evidence += _name_evidence(name, a, b)
