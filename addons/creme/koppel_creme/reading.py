@@ -12,6 +12,7 @@ from .session import Session
 
 MAX_FETCH = 500
 MAX_SWEEP = 2000
+MAX_FIND = 500
 _MAX_LOOK = 2000
 
 
@@ -102,8 +103,8 @@ def find(
     session: Session, resource: Resource, match: Mapping[str, Any], limit: int
 ) -> list[dict[str, Any]]:
     """Living records whose fields equal all of `match`; inside an object only the fields given."""
-    known = {field["name"] for field in resource.describe(session)["fields"]}
-    unknown = sorted(match.keys() - known)
+    limit = max(1, min(limit, MAX_FIND))
+    unknown = sorted(match.keys() - resource.writable(session).keys())
     if unknown:
         raise BadCall(400, "unknown_field", f"{resource.name} has no field {unknown[0]}.")
     queryset = resource.living(session)

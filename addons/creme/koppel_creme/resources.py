@@ -66,15 +66,18 @@ class Resource:
             for pk, told in fields.items()
         }
 
-    def check_names(self, session: Session, fields: Mapping[str, Any]) -> None:
-        """Refuse unknown and read-only fields; nothing is ever dropped in silence."""
-        writable = session.keep(
+    def writable(self, session: Session) -> dict[str, bool]:
+        """All field names, and whether Koppel may write them."""
+        return session.keep(
             ("writable", self.name),
             lambda: {
-                field["name"]: field.get("writable", True)
-                for field in self.describe(session)["fields"]
+                name: may for part in self.parts for name, may in part.writable(session).items()
             },
         )
+
+    def check_names(self, session: Session, fields: Mapping[str, Any]) -> None:
+        """Refuse unknown and read-only fields; nothing is ever dropped in silence."""
+        writable = self.writable(session)
         for name in fields:
             if name not in writable:
                 raise Invalid(f"{self.name} has no field {name}.", name)
@@ -83,8 +86,12 @@ class Resource:
 
 
 def version(fields: Mapping[str, Any]) -> str:
-    """A digest of the content: equal versions mean equal content, whoever changed what and how."""
-    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """A digest of the content: equal versions mean equal content, whoever changed what and how.
+
+    Fields without a value do not count, so that a new custom field moves no version.
+    """
+    held = {name: value for name, value in fields.items() if value is not None and value != []}
+    text = json.dumps(held, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

@@ -52,6 +52,11 @@ def _leaving(sender, instance, **kwargs) -> None:
     hints.tell(kind.name, instance.pk)
     if into is not None:
         hints.tell(kind.name, into)
+        # Creme has moved the relations by now, without a line in the history of their other ends.
+        for other in resources().values():
+            for part in other.parts:
+                for moved in part.touched_by_merge(into):
+                    hints.tell(other.name, moved)
 
 
 def _pending() -> dict[int, int]:

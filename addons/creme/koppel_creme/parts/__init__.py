@@ -20,6 +20,10 @@ class Part:
         """The part's fields: name, type, label, required, writable, and what limits them."""
         raise NotImplementedError
 
+    def writable(self, session: Session) -> dict[str, bool]:
+        """The part's fields and whether Koppel may write them; cheaper than `describe`."""
+        raise NotImplementedError
+
     def read(self, session: Session, ids: Collection[int]) -> dict[int, dict[str, Any]]:
         """For each id that is there, the part's fields as wire values."""
         raise NotImplementedError

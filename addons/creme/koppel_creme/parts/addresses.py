@@ -52,6 +52,9 @@ class Addresses(Part):
             for name, label in _MAIN.items()
         ] + [{"name": _OTHERS, "type": "list", "label": _("Other addresses"), "fields": children}]
 
+    def writable(self, session: Session) -> dict[str, bool]:
+        return dict.fromkeys(self.names, True)
+
     def read(self, session: Session, ids: Collection[int]) -> dict[int, dict[str, Any]]:
         records: dict[int, dict[str, Any]] = {}
         place: dict[int, tuple[int, str]] = {}

@@ -48,6 +48,9 @@ class Columns(Part):
             for name, column in {**self.columns, **self.many}.items()
         ]
 
+    def writable(self, session: Session) -> dict[str, bool]:
+        return {name: name not in _READ_ONLY for name in self.names}
+
     def _told(self, session: Session, name: str, column: Any, asked: bool) -> dict[str, Any]:
         kind = values.type_of(column)
         told: dict[str, Any] = {

@@ -53,6 +53,9 @@ class CustomFields(Part):
     def describe(self, session: Session) -> list[dict[str, Any]]:
         return [self._told(session, name, field) for name, field in self.fields(session).items()]
 
+    def writable(self, session: Session) -> dict[str, bool]:
+        return dict.fromkeys(self.fields(session), True)
+
     def _told(self, session: Session, name: str, field: CustomField) -> dict[str, Any]:
         told: dict[str, Any] = {"name": name, "label": field.name, "required": field.is_required}
         if field.field_type in _CHOICE:

@@ -48,6 +48,9 @@ class Roles(Part):
             }
         ]
 
+    def writable(self, session: Session) -> dict[str, bool]:
+        return dict.fromkeys(self.names, True)
+
     def read(self, session: Session, ids: Collection[int]) -> dict[int, dict[str, Any]]:
         found: dict[int, set[str]] = {pk: set() for pk in ids}
         pairs = Relation.objects.filter(
@@ -111,6 +114,9 @@ class Employer(Part):
                 "reference": "persons.organisation",
             }
         ]
+
+    def writable(self, session: Session) -> dict[str, bool]:
+        return dict.fromkeys(self.names, True)
 
     def _relations(self, ids: Collection[int]):
         return Relation.objects.filter(subject_entity__in=ids, type__in=_EMPLOYMENT)

@@ -43,10 +43,10 @@ def synchronise(request: HttpRequest, resource: str, entity_id: int) -> HttpResp
         "%s synchronised %s %s: %s", user, kind.name, entity_id, "done" if result.ok else "failed"
     )
     told = asdict(result)
-    request.session[_SESSION_KEY] = {"resource": kind.name, "id": entity_id, **told}
     if is_ajax(request) and not result.ok:
         # Creme's script shows the text of a failed action, and reloads the block after a good one.
         return HttpResponse(result.message, status=409, content_type="text/plain; charset=utf-8")
+    request.session[_SESSION_KEY] = {"resource": kind.name, "id": entity_id, **told}
     return JsonResponse(told, json_dumps_params={"ensure_ascii": False})
 
 
