@@ -194,7 +194,7 @@ class Demo:
         ):
             grid.add_row(name, url, *login)
         self.console.print(Panel(grid, title=f"Coupled in {seconds:.0f} s", expand=False))
-        for line in _summary(result, str(self.home), tryton.extra.get("database", "")):
+        for line in _summary(result, str(self.home), _for_the_client(tryton)):
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
         if not self.options.once:
             self.console.print("Ctrl-C stops all three.", style="bold")
@@ -239,7 +239,12 @@ def how_to_choose_a_port(name: str) -> str:
     return f"make demo ARGS='--{name}-port {PORTS[name] + 1000}'"
 
 
-def _summary(result: Coupled, home: str, database: str) -> list[str]:
+def _for_the_client(tryton: Running) -> str:
+    host = tryton.url.removeprefix("http://").rstrip("/")
+    return f"{host}, database {tryton.extra.get('database', '')}"
+
+
+def _summary(result: Coupled, home: str, tryton: str) -> list[str]:
     return [
         f"{result.of_pairs} of the {result.pairs} companies that both systems know were found"
         f" and coupled, {result.wrong} wrongly; {result.review} pairs wait for your word.",
@@ -248,8 +253,7 @@ def _summary(result: Coupled, home: str, database: str) -> list[str]:
         f" {result.quarantine} records in quarantine.",
         "Change a phone number in one system and look at it in the other.",
         f"The command line: .venv/bin/koppel --home {home} status",
-        f"Tryton has no web pages of its own in the lab: its client connects to database"
-        f" {database}, Koppel's pages show its records.",
+        f"Tryton's own client (the package tryton) connects to {tryton}.",
     ]
 
 
