@@ -147,7 +147,6 @@ _FORMS: dict[str, str] = {
     "zrt": "rt",
     "nyrt": "rt",
     "bt": "bt",
-    "do": "doo",
     "doo": "doo",
     "dd": "dd",
 }
@@ -185,14 +184,14 @@ def _words(text: str) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def company_name(name: str) -> tuple[tuple[str, ...], str]:
-    """The words of a company's name without its legal form, and the legal form ("" if none)."""
+    """The words of a company's name, each once, without its legal form; and that ("" if none)."""
     words = _words(name)
     while len(words) > 1 and words[0] in _LEADING:
         words = words[1:]
     words, form = _strip_form(words)
     core = [_ABBREVIATIONS.get(word, word) for word in words if word not in _CONNECTIVES]
     core = [word for word in core if word]
-    return tuple(core or words), form
+    return tuple(dict.fromkeys(core or words)), form
 
 
 def _strip_form(words: list[str]) -> tuple[list[str], str]:
