@@ -124,6 +124,9 @@ def test_a_conflict_shows_both_bases_and_both_values() -> None:
         (FieldRule(owner="erp", direction="to_crm"), "a", None, {}, {}, False),
         (FieldRule(direction="to_erp"), None, "b", {}, {}, False),
         (FieldRule(direction="to_erp"), "a", "b", {}, {"f": "a"}, False),
+        (FieldRule(first="crm"), "a", "b", {}, {"f": "a"}, False),
+        (FieldRule(policy="erp", first="crm"), "a", "b", {}, {"f": "a"}, False),
+        (FieldRule(owner="erp", first="crm"), "a", "b", {"f": "b"}, {}, False),
         (FieldRule(policy="union"), ("b",), ("a",), {"f": ("a", "b")}, {"f": ("a", "b")}, False),
     ],
 )
