@@ -55,6 +55,11 @@ def shared(connect: Callable[..., Connector]) -> Connector:
     return connect()
 
 
+@pytest.fixture(scope="module")
+def plain(connect: Callable[..., Connector]) -> Connector:
+    return connect(use_module=False)
+
+
 class TrytonContract(ConnectorContract):
     """What parties and contacts have in common."""
 
@@ -134,3 +139,19 @@ class TestContacts(TrytonContract):
     @pytest.fixture
     def new_fields(self, employer: str) -> Callable[[], dict[str, Any]]:
         return lambda: {**new_party(), "code": f"K{run}{next(numbers):05}", "employer": employer}
+
+
+class TestPartiesWithoutTheModule(TestParties):
+    """The same where the server lacks Koppel's own module."""
+
+    @pytest.fixture
+    def connector(self, plain: Connector) -> Connector:
+        return plain
+
+    @pytest.fixture
+    def reconnect(self, connect: Callable[..., Connector]) -> Callable[[], Connector]:
+        return lambda: connect(use_module=False)
+
+    @pytest.fixture
+    def impatient(self, connect: Callable[..., Connector]) -> Connector:
+        return connect(use_module=False, timeout=3.0)

@@ -31,6 +31,21 @@ def connector(tryton: Running) -> Iterator[TrytonConnector]:
 
 
 @pytest.fixture(scope="module")
+def plain(tryton: Running) -> Iterator[TrytonConnector]:
+    """As on a server without the module `koppel`."""
+    made = TrytonConnector(**tryton.koppel, overlap_seconds=5, use_module=False)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["with the module", "without"])
+def either(
+    request: pytest.FixtureRequest, connector: TrytonConnector, plain: TrytonConnector
+) -> TrytonConnector:
+    return plain if request.param == "without" else connector
+
+
+@pytest.fixture(scope="module")
 def human(tryton: Running) -> Iterator[TrytonHuman]:
     admin = TrytonHuman.admin(tryton)
     yield admin
@@ -127,6 +142,17 @@ def _writable(found: Record) -> dict[str, Any]:
     }
 
 
+def test_settings_and_the_servers_module_reach_the_capabilities(
+    connector: TrytonConnector, plain: TrytonConnector
+) -> None:
+    assert connector.capabilities(PARTY).overlap_seconds == 5
+    assert connector.capabilities(PARTY).create_key == "external_id"
+    assert plain.capabilities(CONTACT).create_key == "lookup"
+    health = plain.check()
+    assert health.ok
+    assert "no module koppel" in health.messages[0]
+
+
 def test_full_batches_take_four_calls(connector: TrytonConnector) -> None:
     connector.check()
     start = connector.calls
@@ -164,26 +190,26 @@ def test_a_code_that_another_party_has_is_a_duplicate(connector: TrytonConnector
 
 
 def test_children_that_change_behind_our_back_are_all_noticed(
-    connector: TrytonConnector, human: TrytonHuman
+    either: TrytonConnector, human: TrytonHuman
 ) -> None:
-    start = made(connector, addresses=[ADDRESS], contact_mechanisms=[])
+    start = made(either, addresses=[ADDRESS], contact_mechanisms=[])
     versions = [start.version]
 
     def noticed() -> None:
-        versions.append(swept(connector, PARTY)[start.id])
-        found = seen(connector, PARTY, start.id)
+        versions.append(swept(either, PARTY)[start.id])
+        found = seen(either, PARTY, start.id)
         assert isinstance(found, Record)
         assert found.version == versions[-1]
         assert len(set(versions)) == len(versions)
 
-    cursor = connector.now(PARTY)
+    cursor = either.now(PARTY)
     phone = human.add_child(start.id, "contact_mechanisms", {"type": "phone", "value": "+49 1"})
     noticed()
     human.write_child("contact_mechanisms", phone, {"value": "+49 2"})
     noticed()
     human.write_child("addresses", start.fields["addresses"][0]["id"], {"active": False})
     noticed()
-    assert changed(connector, PARTY, cursor)[start.id].version == versions[-1]
+    assert changed(either, PARTY, cursor)[start.id].version == versions[-1]
     human.delete_child("contact_mechanisms", phone)
     noticed()
 
@@ -277,61 +303,64 @@ def test_a_party_is_found_by_what_its_children_hold(
 
 
 def test_a_contact_belongs_to_its_employer_and_moves_with_another(
-    connector: TrytonConnector,
+    either: TrytonConnector,
 ) -> None:
-    first, second = made(connector), made(connector)
-    person = made(connector, CONTACT, employer=first.id)
+    first, second = made(either), made(either)
+    person = made(either, CONTACT, employer=first.id)
     assert person.fields["employer"] == first.id
-    assert seen(connector, PARTY, first.id) == first, "a company does not move with its contacts"
-    assert list(connector.find(CONTACT, {"employer": first.id})) == [person]
-    assert isinstance(seen(connector, PARTY, person.id), Gone)
-    assert isinstance(seen(connector, CONTACT, first.id), Gone)
-    assert person.id not in swept(connector, PARTY)
-    moved = record(connector, updating(person, employer=second.id))
+    assert seen(either, PARTY, first.id) == first, "a company does not move with its contacts"
+    assert list(either.find(CONTACT, {"employer": first.id})) == [person]
+    assert isinstance(seen(either, PARTY, person.id), Gone)
+    assert isinstance(seen(either, CONTACT, first.id), Gone)
+    assert person.id not in swept(either, PARTY)
+    moved = record(either, updating(person, employer=second.id))
     assert moved.fields["employer"] == second.id
     assert moved.version != person.version
-    (refused,) = connector.write([updating(moved, employer=None)])
+    (refused,) = either.write([updating(moved, employer=None)])
     assert isinstance(refused, Refused)
     assert refused.fields == ("employer",)
 
 
 def test_merging_two_companies_moves_their_contacts(
-    connector: TrytonConnector, human: TrytonHuman
+    either: TrytonConnector, human: TrytonHuman
 ) -> None:
-    old, new = made(connector, addresses=[ADDRESS]), made(connector)
-    person = made(connector, CONTACT, employer=old.id)
-    cursors = {resource: connector.now(resource) for resource in (PARTY, CONTACT)}
+    old, new = made(either, addresses=[ADDRESS]), made(either)
+    person, other = (made(either, CONTACT, employer=old.id) for _ in range(2))
+    cursors = {resource: either.now(resource) for resource in (PARTY, CONTACT)}
+    human.trash(CONTACT, other.id)
     human.merge(PARTY, old.id, new.id)
-    merged = changed(connector, PARTY, cursors[PARTY])[old.id]
+    merged = changed(either, PARTY, cursors[PARTY])[old.id]
     assert merged.gone
     assert merged.merged_into == new.id
-    told = changed(connector, CONTACT, cursors[CONTACT])[person.id]
-    found = seen(connector, CONTACT, person.id)
+    contacts = changed(either, CONTACT, cursors[CONTACT])
+    assert contacts[other.id].gone
+    told = contacts[person.id]
+    found = seen(either, CONTACT, person.id)
     assert isinstance(found, Record)
     assert found.fields["employer"] == new.id
     assert found.version == told.version != person.version
 
 
 def test_a_contact_whose_employment_is_over_stays_a_contact(
-    connector: TrytonConnector, human: TrytonHuman
+    either: TrytonConnector, human: TrytonHuman
 ) -> None:
-    employer = made(connector)
-    person = made(connector, CONTACT, employer=employer.id)
+    employer = made(either)
+    person = made(either, CONTACT, employer=employer.id)
     yesterday = date.today() - timedelta(days=1)
     human.end_employment(person.id, yesterday)
-    found = seen(connector, CONTACT, person.id)
+    found = seen(either, CONTACT, person.id)
     assert isinstance(found, Record)
     assert found.fields["employer"] is None
     assert found.version != person.version
-    assert person.id in swept(connector, CONTACT)
-    assert person.id not in swept(connector, PARTY)
+    assert person.id in swept(either, CONTACT)
+    assert person.id not in swept(either, PARTY)
 
 
 def test_a_party_that_becomes_a_contact_is_gone_from_the_parties(
-    connector: TrytonConnector, human: TrytonHuman
+    either: TrytonConnector, human: TrytonHuman
 ) -> None:
-    employer, person = made(connector), made(connector)
-    brief = TrytonConnector(**_settings(connector), overlap_seconds=0)
+    employer, person = made(either), made(either)
+    brief = TrytonConnector(**_settings(either), overlap_seconds=0, use_module=either._use_module)
     try:
         cursors = {resource: brief.now(resource) for resource in (PARTY, CONTACT)}
         human.employ(person.id, employer.id)
@@ -339,8 +368,8 @@ def test_a_party_that_becomes_a_contact_is_gone_from_the_parties(
         assert not changed(brief, CONTACT, cursors[CONTACT])[person.id].gone
     finally:
         brief.close()
-    assert isinstance(seen(connector, PARTY, person.id), Gone)
-    assert isinstance(seen(connector, CONTACT, person.id), Record)
+    assert isinstance(seen(either, PARTY, person.id), Gone)
+    assert isinstance(seen(either, CONTACT, person.id), Record)
 
 
 def test_our_own_company_is_no_customer(connector: TrytonConnector) -> None:
@@ -350,16 +379,16 @@ def test_our_own_company_is_no_customer(connector: TrytonConnector) -> None:
     assert list(connector.find(PARTY, {"code": "1"})) == []
 
 
-def test_a_change_says_when_and_by_whom(connector: TrytonConnector, human: TrytonHuman) -> None:
-    start = made(connector, addresses=[ADDRESS])
-    cursor = connector.now(PARTY)
+def test_a_change_says_when_and_by_whom(either: TrytonConnector, human: TrytonHuman) -> None:
+    start = made(either, addresses=[ADDRESS])
+    cursor = either.now(PARTY)
     human.edit(PARTY, start.id, {"name": f"Umbenannt {RUN}"})
-    change = changed(connector, PARTY, cursor)[start.id]
+    change = changed(either, PARTY, cursor)[start.id]
     assert change.by == "admin"
     assert change.at is not None
     assert change.at.utcoffset() == timedelta()
     human.edit_child(PARTY, start.id)
-    later = changed(connector, PARTY, cursor)[start.id]
+    later = changed(either, PARTY, cursor)[start.id]
     assert later.at is not None
     assert later.at > change.at
     assert later.by is None, "Tryton tells the editor of the party, not of its child"

@@ -9,7 +9,9 @@ import pytest
 from koppel.connectors.base import Connector, Create
 from koppel.connectors.registry import complete, connect
 from koppel.connectors.tryton import TrytonConnector
+from koppel.connectors.tryton.connector import MAX_FETCH
 from koppel.connectors.tryton.tables import ValueTables
+from koppel.connectors.tryton.writing import MAX_WRITE
 from koppel.errors import Defect, NeedsUser
 
 CONFIG = {
@@ -54,10 +56,6 @@ def test_a_wrong_setting_is_the_users_to_correct(name: str, value: str) -> None:
     assert caught.value.remedy
 
 
-def test_settings_reach_the_capabilities() -> None:
-    assert connector(overlap_seconds="90").capabilities("party.party").overlap_seconds == 90
-
-
 def test_an_unknown_resource_is_the_users_to_correct() -> None:
     write = Create(resource="party.planet", key="k", fields={})
     with pytest.raises(NeedsUser):
@@ -68,15 +66,14 @@ def test_an_unknown_resource_is_the_users_to_correct() -> None:
 
 def test_more_than_declared_at_once_is_a_defect() -> None:
     made = connector()
-    capable = made.capabilities("party.contact")
     writes = [
         Create(resource="party.party", key=f"k{number}", fields={})
-        for number in range(capable.max_write + 1)
+        for number in range(MAX_WRITE + 1)
     ]
     with pytest.raises(Defect):
         made.write(writes)
     with pytest.raises(Defect):
-        made.fetch("party.contact", [str(number) for number in range(capable.max_fetch + 1)])
+        made.fetch("party.contact", [str(number) for number in range(MAX_FETCH + 1)])
 
 
 class Rows:

@@ -19,8 +19,9 @@ import msgspec
 
 from koppel.connectors.base import Change, ChangePage, Cursor
 from koppel.connectors.tryton.reading import ANY_STATE, Domain, Reader
+from koppel.connectors.tryton.records import newest_stamp, stamp_names
 from koppel.connectors.tryton.rpc import TrytonSession
-from koppel.connectors.tryton.schema import CHANGED_AT, CONTACT, PARTY, Schema
+from koppel.connectors.tryton.schema import BANK_ACCOUNTS, CHANGED_AT, CONTACT, PARTY, Schema
 from koppel.errors import Defect
 
 _TOLD = (
@@ -30,7 +31,6 @@ _TOLD = (
     "last_modified_at",
     "write_uid.rec_name",
     "create_uid.rec_name",
-    CHANGED_AT,
 )
 
 
@@ -59,6 +59,7 @@ class ChangeReader:
     ) -> None:
         self._session = session
         self._reader = reader
+        self._schema = schema
         self._tie = schema.relation_type
         self._overlap = overlap
         self._zone = zone
@@ -114,7 +115,7 @@ class ChangeReader:
         own = self._reader.own_parties()
         if own:
             domain.append(["id", "not in", own])
-        found = self._reader.versions(resource, domain, limit, _TOLD)
+        found = self._reader.versions(resource, domain, limit, [*_TOLD, *self._stamps()])
         if not found:
             return (), None
         rows = [row for _, row in found]
@@ -131,27 +132,56 @@ class ChangeReader:
     def _change(self, row: Mapping[str, Any], version: str | None) -> Change:
         """Without a version it is gone."""
         editor = row.get("write_uid.") or row.get("create_uid.") or {}
-        moment = row[CHANGED_AT].replace(tzinfo=self._zone)
-        # Who edited a child alone is not told here.
-        is_own = row["last_modified_at"] == row[CHANGED_AT]
+        moment = self._moment(row)
+        # Who edited a child alone is not told here. A stamp is told with five or six decimals.
+        is_own = moment - row["last_modified_at"] < timedelta(milliseconds=1)
         return Change(
             id=str(row["id"]),
             gone=version is None,
             merged_into=str(row["replaced_by"]) if row.get("replaced_by") else None,
             version=version,
-            at=moment.astimezone(UTC),
+            at=moment.replace(tzinfo=self._zone).astimezone(UTC),
             by=editor.get("rec_name") if is_own else None,
         )
 
     def _touched(self, resource: str, start: datetime) -> Domain:
         """Parties of which something has a stamp from `start` on."""
-        domain: Domain = ["OR", [CHANGED_AT, ">=", start]]
+        # Tryton asks for active records in each part of a domain that does not speak of them.
+        domain: Domain = ["OR", ["active", "in", []], *self._stamped(start)]
         merged = self._merged(start) if resource == CONTACT and self._tie is not None else []
         if merged:
             # Tryton leaves the contacts of a company as they were when it is merged into another.
-            tied = [["type", "=", self._tie], ["to", "in", merged]]
+            tied = [["type", "=", self._tie], ["to", "in", merged], ANY_STATE]
             domain.append(["relations", "where", tied])
         return domain
+
+    def _stamps(self) -> list[str]:
+        return [CHANGED_AT] if self._schema.module else stamp_names(self._schema)
+
+    def _moment(self, row: Mapping[str, Any]) -> datetime:
+        """When the row or something of it was written last, naive in the database's zone."""
+        if self._schema.module:
+            moment: datetime = row[CHANGED_AT]
+            return moment
+        youngest = newest_stamp(self._schema, row)
+        return datetime.fromtimestamp(youngest, UTC).replace(tzinfo=None)
+
+    def _stamped(self, start: datetime) -> list[Domain]:
+        """Clauses for a party, its children and its employments, archived ones too."""
+        if self._schema.module:
+            return [[CHANGED_AT, ">=", start]]
+        late = ["last_modified_at", ">=", start]
+        clauses: list[Domain] = [late]
+        clauses += [[name, "where", [late, ANY_STATE]] for name in self._schema.children]
+        if self._schema.bank is not None:
+            numbers = ["numbers", "where", [late, ANY_STATE]]
+            clauses += [[BANK_ACCOUNTS, "where", [part, ANY_STATE]] for part in (late, numbers)]
+        if self._tie is not None:
+            # The view has no stamps when it is read, but knows them when it is searched.
+            tie = ["type", "=", self._tie]
+            for name in ("create_date", "write_date"):
+                clauses.append(["relations", "where", [tie, [name, ">=", start], ANY_STATE]])
+        return clauses
 
     def _merged(self, start: datetime) -> list[int]:
         """Parties that were merged into another one since."""

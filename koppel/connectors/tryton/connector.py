@@ -1,7 +1,8 @@
 """The connector to Tryton 8: parties (companies and private persons) and contact persons.
 
-It speaks Tryton's JSON-RPC with a session of its own user; no part of Tryton is imported. The
-server needs the module `koppel` (package trytond_koppel), which keeps the key of a creation.
+It speaks Tryton's JSON-RPC with a session of its own user; no part of Tryton is imported. With the
+module `koppel` on the server (package trytond_koppel) a repeated create is recognised by its key,
+and reading versions is cheap; without it the connector does with what Tryton itself has.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ _RELATION_REMEDY = (
     "Give a relation type the usage Koppel in Tryton, or name one in this connection"
     " (contact_relation)"
 )
+_NO_MODULE = (
+    "Tryton has no module koppel: a repeated creation is recognised by its fields alone, and"
+    " reading is slower. Install trytond_koppel to change that."
+)
 _LABELS = {PARTY: "Party", CONTACT: "Contact person"}
 _RIGHTS = (
     ("party.party", "parties"),
@@ -64,7 +69,7 @@ class TrytonConnector:
     `timeout` and `overlap_seconds` are in seconds; the overlap must be at least as long as the
     longest transaction in Tryton. `timezone` is the zone of the database's time stamps.
     `extra_fields` names more plain fields of parties to read and write. `hard_delete` deletes
-    instead of deactivating.
+    instead of deactivating. `use_module` false leaves the server's module `koppel` alone.
     """
 
     options: tuple[Option, ...] = (
@@ -110,6 +115,7 @@ class TrytonConnector:
         timezone: str = "UTC",
         extra_fields: Sequence[str] = (),
         hard_delete: bool = False,
+        use_module: bool = True,
         ca_file: str | None = None,
         name: str = "tryton",
         patience: Patience | None = None,
@@ -119,6 +125,7 @@ class TrytonConnector:
         self._overlap = overlap_seconds
         self._extra = tuple(extra_fields)
         self._hard = hard_delete
+        self._use_module = use_module
         self._zone = _zone(timezone, name)
         self._session = TrytonSession(
             url,
@@ -160,47 +167,48 @@ class TrytonConnector:
         return self._session.calls
 
     def check(self) -> Health:
-        """Log in, look for the module `koppel`, the relation type, and the user's rights."""
-        session = self._session
+        """Log in, and look for the relation type, the user's rights and the module `koppel`."""
         version = self._version()
-        messages: list[str] = []
+        notes: list[str] = []
         try:
             schema = self._parts().schema
         except NeedsUser as error:
-            return Health(
-                ok=False,
-                system="Tryton",
-                version=version,
-                user=session.username,
-                messages=(str(error),),
-            )
-        if schema.relation_type is None:
-            messages.append(f"{self._no_relation()}: {_RELATION_REMEDY}.")
-        if not schema.may_write_keys:
-            messages.append(
-                f"The user {session.username} may not write Koppel's keys: add it to the group"
-                " Koppel in Tryton."
-            )
-        messages += self._missing_rights()
-        if not session.context.get("company"):
-            messages.append(
-                f"The user {session.username} has no company: give it one in Tryton, since"
-                " numbers and payment terms depend on it."
-            )
+            problems = [str(error)]
+        else:
+            problems = self._problems(schema)
+            if not schema.module:
+                notes.append(_NO_MODULE)
         return Health(
-            ok=not messages,
+            ok=not problems,
             system="Tryton",
             version=version,
-            user=session.username,
-            messages=tuple(messages),
+            user=self._session.username,
+            messages=(*problems, *notes),
         )
+
+    def _problems(self, schema: Schema) -> list[str]:
+        user = self._session.username
+        problems = self._missing_rights()
+        if schema.relation_type is None:
+            problems.append(f"{self._no_relation().capitalize()}. {_RELATION_REMEDY}.")
+        if schema.module and not schema.may_write_keys:
+            problems.append(
+                f"The user {user} may not write Koppel's keys: add it to the group Koppel in"
+                " Tryton."
+            )
+        if not self._session.context.get("company"):
+            problems.append(
+                f"The user {user} has no company: give it one in Tryton, since numbers and"
+                " payment terms depend on it."
+            )
+        return problems
 
     def capabilities(self, resource: str) -> Capabilities:
         self._known(resource)
         return Capabilities(
             changes="timestamp",
             deletes="scan",
-            create_key="external_id",
+            create_key="external_id" if self._parts().schema.module else "lookup",
             lock="timestamp",
             max_fetch=MAX_FETCH,
             max_write=MAX_WRITE,
@@ -209,9 +217,7 @@ class TrytonConnector:
 
     def describe(self) -> Sequence[Resource]:
         self._tables.forget()
-        schema = self._guarded(
-            lambda: load_schema(self._session, self._tables, self._relation, self._extra)
-        )
+        schema = self._guarded(lambda: self._load(self._tables))
         self._made = self._assembled(schema)
         names = [PARTY] if schema.relation_type is None else [PARTY, CONTACT]
         return tuple(schema.resource(name, _LABELS[name]) for name in names)
@@ -255,11 +261,14 @@ class TrytonConnector:
     def _parts(self) -> _Parts:
         """What needs a look at the server first; made once, and anew by `describe`."""
         if self._made is None:
-            schema = self._guarded(
-                lambda: load_schema(self._session, None, self._relation, self._extra)
-            )
+            schema = self._guarded(lambda: self._load(None))
             self._made = self._assembled(schema)
         return self._made
+
+    def _load(self, tables: ValueTables | None) -> Schema:
+        return load_schema(
+            self._session, tables, self._relation, self._extra, use_module=self._use_module
+        )
 
     def _assembled(self, schema: Schema) -> _Parts:
         reader = Reader(self._session, schema, self._tables)

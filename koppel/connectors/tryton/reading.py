@@ -29,7 +29,7 @@ from koppel.connectors.tryton.schema import (
     Schema,
 )
 from koppel.connectors.tryton.tables import ValueTables
-from koppel.connectors.tryton.values import compact_iban
+from koppel.connectors.tryton.values import compact_iban, holds
 from koppel.errors import Defect, NeedsUser
 
 Domain = list[Any]
@@ -100,11 +100,23 @@ class Reader:
         return [snapshot.record for snapshot in found.values()]
 
     def by_keys(self, resource: str, keys: Iterable[str]) -> dict[str, Record | Gone]:
-        """What was created under these keys, living or gone."""
+        """What was created under these keys, living or gone. Only with the module `koppel`."""
         domain = [["koppel_key", "in", list(keys)], ANY_STATE]
         made = {row["koppel_key"]: str(row["id"]) for row in self.rows(domain, None, _KEY)}
         found = self.fetch(resource, list(made.values()))
         return {key: found[id] for key, id in made.items()}
+
+    def by_fields(self, resource: str, wanted: Sequence[Fields]) -> list[Record | None]:
+        """For each of these fields the one living record that holds them all, by its name."""
+        names = sorted({fields["name"] for fields in wanted if fields.get("name")})
+        domain = [["name", "in", names], *self.living_domain(resource)]
+        found = self._read(resource, domain, None, self._schema) if names else {}
+        records = [snapshot.record for snapshot in found.values()]
+        answer: list[Record | None] = []
+        for fields in wanted:
+            held = [one for one in records if fields.get("name") and holds(one, fields)]
+            answer.append(held[0] if len(held) == 1 else None)
+        return answer
 
     def has_code(self, code: str) -> bool:
         """Is there a party with that code, active or not?"""
@@ -155,7 +167,7 @@ class Reader:
     ) -> list[tuple[str, dict[str, Any]]]:
         """Parties of one kind as rows with their versions, by id."""
         heirs = self.heirs(resource)
-        rows = self.rows(domain, limit, [*version_names(heirs), *more])
+        rows = self.rows(domain, limit, [*version_names(self._schema, resource, heirs), *more])
         return [(version_of(self._schema, row, heirs), row) for row in rows]
 
     # Domains.

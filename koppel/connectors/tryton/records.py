@@ -1,8 +1,9 @@
 """From a row of Tryton's nested read to a native record, with its version.
 
-The version is the add-on's `koppel_version`, a digest of the time stamps and ids of the party and
-of everything that belongs to it: a child's own edit, its creation and its deletion change it, and
-so does another employer. Where an employer was merged into another company, the contact belongs to
+The version is a digest of the time stamps and ids of the party and of everything that belongs to
+it: a child's own edit, its creation and its deletion change it, and so does another employer. The
+server's module `koppel` makes it; without that module the time stamps are read and the digest is
+made here. Where an employer was merged into another company, the contact belongs to
 that one; Tryton leaves the contact itself as it was, so the heir is put into its version.
 The time stamps themselves are kept for Tryton's own check at a write.
 Texts that are empty are None, since Tryton tells both apart only by chance.
@@ -10,10 +11,13 @@ Texts that are empty are None, since Tryton tells both apart only by chance.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from koppel.connectors.base import Record
 from koppel.connectors.tryton.schema import (
@@ -48,18 +52,50 @@ class Snapshot:
 
 def read_names(schema: Schema, resource: str) -> list[str]:
     """The field names of one nested read that holds all that a snapshot needs."""
-    names = ["_timestamp", VERSION, *schema.leaves]
+    names = ["_timestamp", *schema.leaves, *([VERSION] if schema.module else ())]
     for child in schema.children.values():
         names += [f"{child.name}.{leaf}" for leaf in ("_timestamp", *child.leaves)]
     if schema.bank is not None:
         names.append(f"{BANK_ACCOUNTS}._timestamp")
         names += [f"{BANK_ACCOUNTS}.numbers.{leaf}" for leaf in _NUMBER]
     if resource == CONTACT:
-        names += ["relations.type", "relations.to"]
+        names += _TIES
     return names
 
 
 _NUMBER = ("_timestamp", "type", "number_compact")
+_TIES = ("relations.type", "relations.to")
+
+
+def version_names(schema: Schema, resource: str, heirs: Heirs) -> list[str]:
+    """The field names that `version_of` needs."""
+    ties = _TIES if resource == CONTACT and (heirs or not schema.module) else ()
+    return [*([VERSION] if schema.module else stamp_names(schema)), *ties]
+
+
+def stamp_names(schema: Schema) -> list[str]:
+    """The field names of all time stamps."""
+    names = ["_timestamp", *(f"{name}._timestamp" for name in schema.children)]
+    if schema.bank is not None:
+        names += [f"{BANK_ACCOUNTS}._timestamp", f"{BANK_ACCOUNTS}.numbers._timestamp"]
+    return names
+
+
+def version_of(schema: Schema, row: Row, heirs: Heirs) -> str:
+    """The version of a row; `heirs` is empty except for contact persons."""
+    if not schema.module:
+        stamps = sorted(stamps_of(schema, row).items())
+        content = msgspec.json.encode([stamps, _relations(schema, row, heirs)])
+        return hashlib.blake2b(content, digest_size=8).hexdigest()
+    relations = _relations(schema, row, {}) if heirs else []
+    if relations and relations[0][1] in heirs:
+        return f"{row[VERSION]}-{heirs[relations[0][1]]}"
+    return str(row[VERSION])
+
+
+def newest_stamp(schema: Schema, row: Row) -> float:
+    """The youngest time stamp of a row, in seconds since 1970 by the database's clock."""
+    return max(float(stamp) for stamp in stamps_of(schema, row).values())
 
 
 def stamps_of(schema: Schema, row: Row) -> dict[str, str]:
@@ -81,19 +117,6 @@ def snapshots(
     """The rows of living records of a resource, by id, in the same order."""
     _look_up(schema, tables, rows)
     return {str(row["id"]): _snapshot(schema, tables, resource, row, heirs) for row in rows}
-
-
-def version_names(heirs: Heirs) -> list[str]:
-    """The field names that `version_of` needs."""
-    return [VERSION, *(("relations.type", "relations.to") if heirs else ())]
-
-
-def version_of(schema: Schema, row: Row, heirs: Heirs) -> str:
-    """The version of a row; `heirs` is empty except for contact persons."""
-    relations = _relations(schema, row, {}) if heirs else []
-    if relations and relations[0][1] in heirs:
-        return f"{row[VERSION]}-{heirs[relations[0][1]]}"
-    return str(row[VERSION])
 
 
 def _look_up(schema: Schema, tables: ValueTables, rows: Sequence[Row]) -> None:

@@ -23,6 +23,7 @@ VERSION = "koppel_version"
 CHANGED_AT = "koppel_changed_at"
 CONTACT_USAGE = "koppel_contact"
 """Marks the relation type that leads from a contact person to the company."""
+USUAL_RELATION = "employee of"
 
 _PARTY_FIELDS = ("name", "code", "active", "lang", "customer_payment_term")
 _READ_ONLY = ("koppel_key", "replaced_by")
@@ -83,16 +84,26 @@ class ChildSpec:
 
 @dataclass(frozen=True)
 class Schema:
-    """Everything about parties in one database."""
+    """Everything about parties in one database.
+
+    `module` says whether the server's own module `koppel` is there, which keeps the keys of
+    creations and gives one version to a party with all that belongs to it.
+    """
 
     leaves: Mapping[str, Leaf]
     children: Mapping[str, ChildSpec]
     bank: FieldInfo | None
     relation_type: int | None
-    may_write_keys: bool
+    module: bool = True
+    may_write_keys: bool = True
 
     def narrowed(self, names: Iterable[str]) -> Schema:
-        """The same with these fields and lists alone, for a lighter read."""
+        """The same with these fields and lists alone, for a lighter read.
+
+        Without the module `koppel` it stays whole, since the version needs all time stamps.
+        """
+        if not self.module:
+            return self
         wanted = set(names)
         return replace(
             self,
@@ -125,21 +136,21 @@ def load_schema(
     tables: ValueTables | None,
     relation: str,
     extra_fields: Sequence[str],
+    *,
+    use_module: bool = True,
 ) -> Schema:
-    """Ask Tryton which of our fields it has. `NeedsUser` where its `koppel` module is missing.
+    """Ask Tryton which of our fields it has; `NeedsUser` for an extra field that it has not.
 
     With `tables` the choices are read too. `relation` names the relation type that leads from a
-    contact person to the company; empty for the one that is marked so.
+    contact person to the company; empty for the one that is marked so. Without `use_module` the
+    server's module `koppel` is left alone.
     """
     names = [*_PARTY_FIELDS, *_READ_ONLY, *extra_fields]
     lists = [*_CHILDREN, BANK_ACCOUNTS, "relations"]
     known = _fields_get(session, PARTY, [*names, *lists, VERSION, CHANGED_AT])
-    if not {"koppel_key", VERSION, CHANGED_AT} <= set(known):
-        raise NeedsUser(
-            "this Tryton has no module `koppel`, or an old one",
-            place=session.name,
-            remedy="Install trytond_koppel on the Tryton server and activate it in the database",
-        )
+    module = use_module and {"koppel_key", VERSION, CHANGED_AT} <= set(known)
+    if not module:
+        known.pop("koppel_key", None)
     unknown = [name for name in extra_fields if known.get(name, {}).get("type") not in _TYPES]
     if unknown:
         raise NeedsUser(
@@ -157,7 +168,8 @@ def load_schema(
         children=children,
         bank=_bank(known),
         relation_type=_relation_type(session, relation) if "relations" in known else None,
-        may_write_keys=not known["koppel_key"].get("readonly"),
+        module=module,
+        may_write_keys=module and not known["koppel_key"].get("readonly"),
     )
 
 
@@ -255,6 +267,12 @@ def _bank(known: Mapping[str, Mapping[str, Any]]) -> FieldInfo | None:
 
 
 def _relation_type(session: TrytonSession, relation: str) -> int | None:
-    domain = ["name", "=", relation] if relation else ["usages", "in", [CONTACT_USAGE]]
-    rows = session.call("party.relation.type", "search_read", [domain], 0, 1, None, ["name"])
-    return rows[0]["id"] if rows else None
+    """By its name; or the one that is marked as that of contact persons; or the usual one."""
+    domains: list[list[Any]] = [["name", "=", relation]]
+    if not relation:
+        domains = [["usages", "in", [CONTACT_USAGE]], ["name", "=", USUAL_RELATION]]
+    for domain in domains:
+        rows = session.call("party.relation.type", "search_read", [domain], 0, 1, None, ["name"])
+        if rows:
+            return int(rows[0]["id"])
+    return None

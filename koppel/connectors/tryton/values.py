@@ -48,7 +48,8 @@ class Builder:
         if resource == CONTACT and not fields.get(EMPLOYER):
             raise FieldRefused("a contact needs an employer", EMPLOYER)
         values = self._values(resource, fields, None, ())
-        return {**values, "koppel_key": key, "addresses": values.get("addresses", [])}
+        keys = {"koppel_key": key} if self.schema.module else {}
+        return {**values, **keys, "addresses": values.get("addresses", [])}
 
     def update(
         self, fields: Fields, current: Record, relations: Sequence[tuple[int, int]]
@@ -267,13 +268,17 @@ def _holds_list(now: Sequence[Mapping[str, Any]], wanted: Sequence[Any]) -> bool
 
 
 def _holds_child(now: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Tryton writes numbers in its own way: blanks, signs and capitals do not count."""
     for name, value in wanted.items():
-        if name == "iban":
-            if now.get(name) != compact_iban(value):
-                return False
-        elif name != "id" and not same(now.get(name), value):
+        if name != "id" and not same(_squeezed(now.get(name)), _squeezed(value)):
             return False
     return True
+
+
+def _squeezed(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return "".join(sign for sign in value.casefold() if sign.isalnum())
 
 
 def _checked_list(wanted: Any, place: str) -> list[Mapping[str, Any]]:

@@ -4,7 +4,8 @@
   transaction, so where it refuses a call, nothing was written, and the chunk is halved until the
   refusal stands alone. The same where the database rolls back a call that is too large for it.
 * A create carries its key (`koppel_key`, unique in the database): a repeat is refused there, and
-  then answered with the record that the first one made.
+  then answered with the record that the first one made. Without the server's module `koppel` there
+  is no key: then the one record that holds all fields of the create is taken for it.
 * An update reads first, compares the version, and sends Tryton the time stamps of the party and of
   all its children, so that Tryton itself refuses what was changed in between.
 * An update that changes nothing is not sent.
@@ -24,6 +25,7 @@ from koppel.connectors.base import (
     Gone,
     Outcome,
     Reason,
+    Record,
     Refused,
     Unknown,
     Update,
@@ -90,7 +92,7 @@ class Writer:
     def recover(self, write: Write) -> Outcome | None:
         """What became of a write whose answer was lost; None where it did not happen."""
         if isinstance(write, Create):
-            made = self._reader.by_keys(write.resource, [write.key]).get(write.key)
+            made = self._made([write])[0]
             return None if made is None else Written(after=made)
         seen = self._reader.fetch(write.resource, [write.id])[write.id]
         if isinstance(write, Delete):
@@ -109,6 +111,8 @@ class Writer:
             if isinstance(write, Act):
                 message = f"parties have no action {write.action!r}"
                 outcomes[index] = Refused(reason="invalid", message=message)
+        if not self._schema.module:
+            creates = self._without_made(creates, outcomes)
         self._create(creates, outcomes)
         self._changes(updates, outcomes)
         self._changes(deletes, outcomes)
@@ -148,13 +152,8 @@ class Writer:
         fresh: bool,
     ) -> None:
         """Nothing of the call was written: find those made before, then the one to blame."""
-        keys = [write.key for _, write in items] if fresh else []
-        made = self._reader.by_keys(items[0][1].resource, keys) if keys else {}
-        for index, write in items:
-            if write.key in made:
-                outcomes[index] = Written(after=made[write.key])
-        left = [item for item in items if item[1].key not in made]
-        if made:
+        left = self._without_made(items, outcomes) if fresh else items
+        if len(left) < len(items):
             self._create(left, outcomes, fresh=False)
         elif len(left) > 1:
             for half in _halves(left):
@@ -168,6 +167,30 @@ class Writer:
                 )
             else:
                 outcomes[index] = self._refusal(write, refused)
+
+    def _made(self, writes: Sequence[Create]) -> list[Record | Gone | None]:
+        """For each create the record that it made before, as far as Tryton can tell."""
+        resource = writes[0].resource
+        if not self._schema.module:
+            return list(self._reader.by_fields(resource, [write.fields for write in writes]))
+        made = self._reader.by_keys(resource, [write.key for write in writes])
+        return [made.get(write.key) for write in writes]
+
+    def _without_made(
+        self, items: Sequence[tuple[int, Create]], outcomes: Outcomes
+    ) -> list[tuple[int, Create]]:
+        """The creates that are still to be made; the others get their outcome."""
+        if not items:
+            return []
+        left = []
+        for (index, write), made in zip(
+            items, self._made([write for _, write in items]), strict=True
+        ):
+            if made is None:
+                left.append((index, write))
+            else:
+                outcomes[index] = Written(after=made)
+        return left
 
     # Updates and deletes.
 
