@@ -20,9 +20,10 @@ class Child(Struct, frozen=True, kw_only=True):
     `where` gives for each field the values that fit; a new child gets the first of them. `order`
     are fields by which children are sorted (those without a value first), then as the list stands.
     `active` is a field that must not be false. `fallback`: without a fitting child the first of all
-    will do. `kind_by` sets a field by how the value begins. What happens to a child whose value is
-    cleared says `clear`: "remove" it, or "unset" the flags in `where`. The next one that fits takes
-    its place, so clearing the first of two is read back as the second.
+    will do, but for those that fit a twin (`avoid`). `kind_by` sets a field by the value's start.
+    What happens to a child whose value is cleared says `clear`: "remove" it, or "unset" the flags
+    in `where`. The next one that fits takes its place, so clearing the first of two is read back
+    as the second.
     """
 
     field: str
@@ -32,6 +33,7 @@ class Child(Struct, frozen=True, kw_only=True):
     order: tuple[str, ...] = ()
     active: str | None = None
     fallback: bool = False
+    avoid: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     clear: Literal["remove", "unset"] = "remove"
     defaults: Mapping[str, Any]
     kind_by: tuple[str, tuple[tuple[str, Any], ...]] | None = None
@@ -56,22 +58,21 @@ class Child(Struct, frozen=True, kw_only=True):
             for place, child in enumerate(children)
             if active is None or child.get(active) is not False
         ]
-        fit = [
-            place
-            for place in living
-            if all(children[place].get(name) in values for name, values in self.where)
-        ]
+        fit = [place for place in living if _meets(children[place], self.where)]
         if not fit and self.fallback:
-            fit = living
+            fit = [
+                place
+                for place in living
+                if not (self.avoid and _meets(children[place], self.avoid))
+            ]
         if len(fit) > 1 and self.order:
             fit.sort(key=lambda place: [_rank(children[place].get(name)) for name in self.order])
         return fit
 
     def readers(self) -> Sequence[tuple[str, Read]]:
         native, inner = self.native, self.inner.read
-        if len(self.where) == 1 and not self.fallback:
-            first = self._first_reader(*self.where[0])
-            return ((self.field, first),)
+        if len(self.where) == 1:
+            return ((self.field, self._first_reader(*self.where[0])),)
 
         def read(fields: Fields, context: Context) -> Any:
             children = fields.get(native)
@@ -85,6 +86,7 @@ class Child(Struct, frozen=True, kw_only=True):
     def _first_reader(self, name: str, values: tuple[Any, ...]) -> Read:
         """As `fitting`, without lists while there is but one that fits."""
         native, inner, active, order = self.native, self.inner.read, self.active, self.order
+        fallback = self.fallback
 
         def read(fields: Fields, context: Context) -> Any:
             found = None
@@ -100,6 +102,9 @@ class Child(Struct, frozen=True, kw_only=True):
                     found = child
                     if not order:
                         break
+            if found is None and fallback and children:
+                fit = self.fitting(children)
+                found = children[fit[0]] if fit else None
             return inner(found, context) if found is not None else None
 
         return read
@@ -110,22 +115,34 @@ class Child(Struct, frozen=True, kw_only=True):
         wanted = changes[self.field]
         children = draft.children(self.native)
         fit = self.fitting(children)
+        main = self.main.fitting(children)[:1] if self.main is not None else []
+        now = self._read(children[fit[0]], context) if fit else None
         with named(self.field):
             if wanted is None:
-                if fit:
-                    self._clear(children, fit[0])
-            elif fit and agree(self._read(children[fit[0]], context), wanted):
-                written = self.inner.write(wanted, children[fit[0]], context)
-                children[fit[0]].update(written)
+                if now is not None and fit[:1] != main:
+                    self._give_up(children, fit, main)
+            elif fit and agree(now, wanted):
+                children[fit[0]].update(self.inner.write(wanted, children[fit[0]], context))
             else:
-                self._place(wanted, children, fit, context)
+                self._place(wanted, children, fit, main, context)
+        if self.main is not None and main and self.main.fitting(children)[:1] != main:
+            # It was chosen for want of a better one; from now on it is meant.
+            _flag(children[main[0]], self.main.where)
         draft.set(self.native, children)
 
     def _read(self, child: Fields, context: Context) -> Any:
         try:
             return self.inner.read(child, context)
         except BadValue:
-            return None
+            return _UNREADABLE
+
+    def _give_up(self, children: list[dict[str, Any]], fit: list[int], main: list[int]) -> None:
+        """Clear the first that fits; a twin then falls together with its main child."""
+        self._clear(children, fit[0])
+        if main:
+            _flag(children[main[0]], self.where)
+            while (fit := self.fitting(children)) and fit[:1] != main:
+                self._clear(children, fit[0])
 
     def _clear(self, children: list[dict[str, Any]], place: int) -> None:
         if self.clear == "remove":
@@ -136,19 +153,21 @@ class Child(Struct, frozen=True, kw_only=True):
                 children[place][name] = False
 
     def _place(
-        self, wanted: Any, children: list[dict[str, Any]], fit: list[int], context: Context
+        self,
+        wanted: Any,
+        children: list[dict[str, Any]],
+        fit: list[int],
+        main: list[int],
+        context: Context,
     ) -> None:
         """Make `wanted` the first that fits."""
-        shared = False
-        if fit and self.main is not None:
-            shared = self.main.fitting(children)[:1] == fit[:1]
         if self.clear == "unset":
-            self._choose(wanted, children, fit, shared, context)
+            self._choose(wanted, children, fit, main, context)
         elif fit:
             self._swap(wanted, children, fit, context)
             self._write(wanted, children[fit[0]], context)
         else:
-            children.append(self._new(wanted, context))
+            children.append(self._new(wanted, children, context))
 
     def _swap(
         self, wanted: Any, children: list[dict[str, Any]], fit: list[int], context: Context
@@ -169,11 +188,10 @@ class Child(Struct, frozen=True, kw_only=True):
         wanted: Any,
         children: list[dict[str, Any]],
         fit: list[int],
-        shared: bool,
+        taken: list[int],
         context: Context,
     ) -> None:
         """Flagged children keep their identity: another that agrees is flagged instead."""
-        taken = self.main.fitting(children)[:1] if self.main is not None else []
         chosen = next(
             (
                 place
@@ -184,14 +202,13 @@ class Child(Struct, frozen=True, kw_only=True):
             ),
             None,
         )
-        if chosen is None and fit and not shared:
+        if chosen is None and fit and fit[:1] != taken:
             self._write(wanted, children[fit[0]], context)
-            return
+            chosen = fit[0]
         if chosen is None:
-            children.append(self._new(wanted, context))
+            children.append(self._new(wanted, children, context))
             chosen = len(children) - 1
-        for name, values in self.where:
-            children[chosen][name] = values[0]
+        _flag(children[chosen], self.where)
         while (fit := self.fitting(children)) and fit[0] != chosen and chosen in fit:
             self._clear(children, fit[0])
 
@@ -199,8 +216,13 @@ class Child(Struct, frozen=True, kw_only=True):
         child.update(self.inner.write(wanted, child, context))
         self._set_kind(wanted, child)
 
-    def _new(self, wanted: Any, context: Context) -> dict[str, Any]:
-        child = {**self.defaults, **{name: values[0] for name, values in self.where}}
+    def _new(self, wanted: Any, children: Sequence[Fields], context: Context) -> dict[str, Any]:
+        child = dict(self.defaults)
+        if self.avoid and any(_meets(other, self.avoid) for other in children):
+            # The twin has a child of its own, which must stay its first.
+            for name, _values in self.avoid:
+                child.pop(name, None)
+        _flag(child, self.where)
         child.update(given(self.inner.write(wanted, {}, context)))
         self._set_kind(wanted, child)
         return child
@@ -212,6 +234,21 @@ class Child(Struct, frozen=True, kw_only=True):
                 if str(wanted).startswith(start):
                     child[name] = kind
                     return
+
+
+_UNREADABLE = object()
+"""What is read where a value has no meaning here: it equals nothing."""
+
+Where = tuple[tuple[str, tuple[Any, ...]], ...]
+
+
+def _meets(child: Fields, where: Where) -> bool:
+    return all(child.get(name) in values for name, values in where)
+
+
+def _flag(child: dict[str, Any], where: Where) -> None:
+    for name, values in where:
+        child[name] = values[0]
 
 
 def _rank(value: Any) -> tuple[bool, Any]:

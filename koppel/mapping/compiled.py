@@ -6,16 +6,16 @@ Pure: what a reference points to is asked of the functions given.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from koppel.connectors.base import Record
 from koppel.mapping.children import Child
 from koppel.mapping.faults import BadValue
-from koppel.mapping.inner import Flat, Whole
+from koppel.mapping.inner import Flat, InnerAddress, InnerValue, Whole
 from koppel.mapping.lens import Context
 from koppel.mapping.lenses.codes import country_code
-from koppel.mapping.units import Draft, Fields, Unit
-from koppel.model import Address, agree
+from koppel.mapping.units import Draft, Fields, Scalar, Unit
+from koppel.model import agree
 
 Resolve = Callable[[str, str], str | None]
 
@@ -92,6 +92,12 @@ class Mapper:
             if isinstance(unit, Child | Flat | Whole) and unit.same_as
         }
         """Fields that are None where they would only repeat the other field."""
+        self._regional = tuple(unit for unit in units if _is_regional(unit))
+        self._addresses = frozenset(
+            unit.field
+            for unit in units
+            if isinstance(unit, Child | Flat | Whole) and isinstance(unit.inner, InnerAddress)
+        )
         self._label = label
         self._region_paths = tuple(regions)
         self._region = region
@@ -153,11 +159,14 @@ class Mapper:
         here; where it gives None, `Unresolved` is raised. `BadValue` as in `get`.
         """
         draft = Draft(current.fields if current is not None else None)
-        context = Context(lambda: self._new_region(changes, draft.current) or self._region, locate)
+        region = self._region_of(draft.current)
+        context = Context(lambda: region or self._region, locate)
         wanted = {name: changes[name] for name in changes if name in self.writable}
         wanted = self._follow(wanted, draft.current, context)
         for unit in self.units:
             unit.put(wanted, draft, context)
+        if current is not None and self._addresses & wanted.keys():
+            self._moved(wanted, draft, context)
         if current is not None:
             return {
                 name: value
@@ -209,12 +218,16 @@ class Mapper:
                         return country
         return None
 
-    def _new_region(self, changes: Mapping[str, Any], current: Fields) -> str | None:
-        for name in ("billing_address", "shipping_address"):
-            address = changes.get(name)
-            if isinstance(address, Address) and address.part("country"):
-                return address.part("country")
-        return self._region_of(current)
+    def _moved(self, wanted: Mapping[str, Any], draft: Draft, before: Context) -> None:
+        """Numbers without a country code must not change their meaning as the record moves."""
+        region = self._region_of({**draft.current, **draft.changed})
+        if region == before.region:
+            return
+        after = Context(lambda: region or self._region, before.lookup)
+        for unit in self._regional:
+            value = wanted.get(unit.field, self._now(unit.field, draft.current, before))
+            if value is not None:
+                unit.put({unit.field: value}, draft, after)
 
     def _follow(
         self, wanted: Mapping[str, Any], current: Fields, context: Context
@@ -234,8 +247,9 @@ class Mapper:
                 continue
             result.pop(unit.field, None)
             if raw is not None and agree(raw, old):
-                if main in wanted:
-                    result[unit.field] = new
+                if not agree(new, old):
+                    joined = isinstance(unit, Child) and unit.main is not None
+                    result[unit.field] = None if joined else new
             elif unit.field in wanted and raw is not None:
                 result[unit.field] = None
         return result
@@ -246,6 +260,14 @@ class Mapper:
             return read(current, context) if read is not None else None
         except BadValue:
             return None
+
+
+def _is_regional(unit: Unit) -> TypeGuard[Scalar | Child]:
+    """Does what stands there mean something else in another country?"""
+    if isinstance(unit, Scalar):
+        return unit.lens.regional and unit.can_write
+    inner = unit.inner if isinstance(unit, Child) else None
+    return isinstance(inner, InnerValue) and inner.lens.regional and bool(unit.writable)
 
 
 def _equal(one: Any, two: Any) -> bool:

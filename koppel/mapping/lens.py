@@ -66,6 +66,7 @@ class Lens(Struct, frozen=True, kw_only=True):
     `takes` are the native types it works on. `keep` joins what is written with what stands there,
     for a lens that leaves a part of the native value alone. `compares` false: the present value is
     not read before a write, since reading and writing ask the context different questions.
+    `regional`: what a native value means depends on the country in which the record lives.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Lens(Struct, frozen=True, kw_only=True):
     write: Callable[[Any, Context], Any]
     keep: Callable[[Any, Any], Any] | None = None
     compares: bool = True
+    regional: bool = False
 
     def get(self, native: Any, context: Context = NOWHERE) -> Any:
         """The canonical value, None for none. Raises `BadValue`."""

@@ -8,9 +8,10 @@ that is no choice, a required native field that nothing feeds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from koppel.connectors.base import FieldInfo, Resource
 from koppel.mapping.building import FieldBuilder
@@ -127,8 +128,10 @@ class _Compiler(FieldBuilder):
                 message = f"{main!r} is no field of this mapping that could be repeated"
                 self.fault(self._mapping(name), "same_as", message, nearest(main, built))
                 continue
-            if isinstance(unit, Child) and isinstance(partner, Child):
-                unit = _with_main(unit, partner)
+            if _siblings(unit, partner):
+                avoiding = replace(partner, avoid=unit.where)
+                first[first.index(partner)] = avoiding
+                unit = replace(unit, main=avoiding)
             last.append(unit)
         return [*first, *last]
 
@@ -178,8 +181,6 @@ class _Compiler(FieldBuilder):
                 self._document_fault("fields", message, remedy)
 
 
-def _with_main(unit: Child, main: Child) -> Child:
-    if unit.native != main.native:
-        return unit
-    values = {name: getattr(unit, name) for name in Child.__struct_fields__}
-    return Child(**{**values, "main": main})
+def _siblings(one: Unit, two: Unit) -> TypeGuard[Child]:
+    """Do both choose from the same list?"""
+    return isinstance(one, Child) and isinstance(two, Child) and one.native == two.native

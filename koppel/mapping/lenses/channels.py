@@ -81,7 +81,7 @@ def phone(options: Options) -> Lens:
     def write(value: str, _context: Context) -> str:
         return value if plain else phone_shown(value)
 
-    return Lens(name="phone", gives="text", takes=TEXTUAL, read=read, write=write)
+    return Lens(name="phone", gives="text", takes=TEXTUAL, read=read, write=write, regional=True)
 
 
 @lru_cache(maxsize=65536)

@@ -114,7 +114,9 @@ def vat(options: Options) -> Lens:
         is_swiss = written.startswith("CHE") and vat_number(written, None)[1]
         return written + ending if is_swiss else written
 
-    return Lens(name="vat", gives="text", takes=TEXTUAL, read=read, write=write_swiss)
+    return Lens(
+        name="vat", gives="text", takes=TEXTUAL, read=read, write=write_swiss, regional=True
+    )
 
 
 @lru_cache(maxsize=65536)
