@@ -70,6 +70,8 @@ class MappingDocument(Struct, frozen=True, kw_only=True):
     """Native fields that a new record gets besides what is mapped."""
     supplied: tuple[str, ...] = ()
     """Required native fields that the system fills by itself."""
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    """Settings that stand in another file than `source`: the overlay's."""
     fields: tuple[FieldMapping, ...] = ()
 
 
@@ -140,6 +142,7 @@ def _document(
         scope=reader.scope(),
         defaults=defaults,
         supplied=reader.texts(*reader.setting("supplied", [])),
+        replaced={key: over_source for key in over if key not in ("fields", "remove")},
         fields=reader.fields(),
     )
 

@@ -44,7 +44,8 @@ class _Compiler(FieldBuilder):
     """Builds the whole, and checks what is not about one field."""
 
     def _document_fault(self, place: str, message: str, remedy: str) -> None:
-        self.faults.append(Fault(self.document.source, place, message, remedy))
+        file = self.document.replaced.get(place.partition(".")[0], self.document.source)
+        self.faults.append(Fault(file, place, message, remedy))
 
     # The whole.
 

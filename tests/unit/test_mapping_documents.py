@@ -197,6 +197,8 @@ def test_faults_of_an_overlay_name_the_overlay() -> None:
         ("party.toml (overlay)", "entity"),
         ("party.toml (overlay)", "remove"),
     ]
+    fault = only_fault(base, '[region]\npaths = ["land"]\n')
+    assert (fault.file, fault.field) == ("party.toml (overlay)", "region.paths")
     fault = only_fault(base, '[fields]\nx_colour = "color"\n')
     assert (fault.file, fault.field) == ("party.toml (overlay)", "fields.x_colour.native")
 
