@@ -446,6 +446,32 @@ def test_creme_keeps_koppels_writes_in_its_own_history(
     assert lines == [[1, "koppel"], [2, "koppel"]]
 
 
+def test_a_creation_is_recognised_long_after_its_outcome_was_tidied_away(
+    creme: Running, connector: CremeConnector
+) -> None:
+    name = f"Alt {next(numbers)}"
+    wish = Create(resource=ORGANISATION, key=f"old-{name}", fields={"name": name})
+    made = write(connector, wish)
+    assert isinstance(made, Written)
+    assert isinstance(made.after, Record)
+    now = updated(connector, made.after, phone="1")
+    told = inside(
+        creme,
+        "from io import StringIO\n"
+        "from django.core.management import call_command\n"
+        "out = StringIO()\n"
+        "call_command('koppel_tidy', days=0, stdout=out)\n"
+        "answer = out.getvalue()",
+    )
+    assert "creations shortened" in told
+    assert write(connector, wish) == Written(after=now)
+    assert connector.recover(wish) == Written(after=now)
+    root_delete = Delete(resource=ORGANISATION, key=f"old-{name}-d", id=now.id)
+    write(connector, root_delete)
+    gone = Gone(resource=ORGANISATION, id=now.id, trashed=True)
+    assert write(connector, wish) == Written(after=gone)
+
+
 def test_a_cursor_from_a_later_backup_starts_over(connector: CremeConnector) -> None:
     record = create(connector, ORGANISATION)
     page = connector.changes(ORGANISATION, "log:99999999", 1000)

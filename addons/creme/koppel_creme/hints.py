@@ -80,11 +80,15 @@ class Sender:
         path = f"/hints/{conf.connection()}"
         for resource, pk in batch:
             answer = koppel.call("POST", path, {"resource": resource, "id": pk}, timeout=_TIMEOUT)
-            if not answer.reached:
-                # Koppel is away: the rest would only wait for the same time-out.
+            if answer.reached and answer.status not in (401, 403):
+                continue
+            # The rest would only meet the same: wait a little, and leave it to Koppel to ask.
+            if answer.reached:
+                logger.warning("Koppel refuses Creme's hints; compare the two hint secrets.")
+            else:
                 logger.info("Koppel was not reached; %s hints were dropped.", len(batch))
-                time.sleep(PAUSE_SECONDS)
-                return
+            time.sleep(PAUSE_SECONDS)
+            return
 
 
 _sender = Sender()

@@ -67,7 +67,7 @@ def write(session: Session, batch: Sequence[Wish]) -> list[Told]:
     return outcomes
 
 
-def recover(wish: Wish) -> Told | None:
+def recover(session: Session, wish: Wish) -> Told | None:
     """What became of a write; None: it did not happen.
 
     A write with the same key that is still under way is waited for: taking the key blocks until
@@ -81,7 +81,7 @@ def recover(wish: Wish) -> Told | None:
     except _NotDone:
         return None
     except IntegrityError:
-        return _repeated(DoneWrite.objects.get(key=wish["key"]), wish)
+        return _repeated(session, DoneWrite.objects.get(key=wish["key"]), wish)
 
 
 class _NotDone(Exception):
@@ -148,7 +148,7 @@ class _Group:
         fresh = [i for i, wish in enumerate(self.wishes) if wish["key"] not in known]
         for index, wish in enumerate(self.wishes):
             if wish["key"] in known:
-                self.outcomes[index] = _repeated(known[wish["key"]], wish)
+                self.outcomes[index] = _repeated(self.session, known[wish["key"]], wish)
         if fresh:
             # First of all the keys: they make a twin of one of these writes wait.
             rows = DoneWrite.objects.bulk_create(
@@ -248,12 +248,20 @@ def _named(wish: Wish) -> dict[str, str]:
     return {"key": wish["key"], "kind": wish["kind"], "resource": wish["resource"]}
 
 
-def _repeated(row: DoneWrite, wish: Wish) -> Told:
+def _repeated(session: Session, row: DoneWrite, wish: Wish) -> Told:
     if (row.kind, row.resource) != (wish["kind"], wish["resource"]):
         return _refusal(
             Invalid(f"The key {row.key} belongs to another write ({row.kind} {row.resource}).")
         )
-    return json.loads(row.outcome)
+    outcome = json.loads(row.outcome)
+    return outcome if "kind" in outcome else _as_it_is(session, outcome["id"], row.resource)
+
+
+def _as_it_is(session: Session, pk: int, name: str) -> Told:
+    """The outcome of a creation so old that only the id of its record was kept."""
+    found = reading.fetch(session, resource(name), [str(pk)])
+    after = {"record": found["records"][0]} if found["records"] else {"gone": found["gone"][0]}
+    return {"kind": "written", "after": after}
 
 
 def _refusal(error: Refusal) -> Told:

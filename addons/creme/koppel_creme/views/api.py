@@ -10,6 +10,7 @@ from datetime import UTC
 from typing import Any
 
 from creme import __version__ as creme_version
+from creme.creme_core.auth.entity_credentials import EntityCredentials
 from creme.creme_core.global_info import set_global_info
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import OperationalError
@@ -99,14 +100,32 @@ def _whole(given: Any, name: str, default: int) -> int:
         raise BadCall(400, "bad_number", f"{name} must be a whole number.") from None
 
 
+_RIGHTS = {
+    "view": EntityCredentials.VIEW,
+    "change": EntityCredentials.CHANGE,
+    "delete": EntityCredentials.DELETE,
+    "link": EntityCredentials.LINK,
+    "unlink": EntityCredentials.UNLINK,
+}
+
+
 @_endpoint("GET")
 def health(session: Session, given: Any) -> Any:
     """Who are we, and what may our user do?"""
     user = session.user
     messages = []
     for kind in resources().values():
-        if not user.has_perm_to_create(kind.model):
-            messages.append(f"The Creme user {user.username} may not create {kind.name}.")
+        lacking = [] if user.has_perm_to_create(kind.model) else ["create"]
+        lacking += [
+            name
+            for name, right in _RIGHTS.items()
+            if not user.is_superuser
+            and not user.role.can_do_on_model(user=user, model=kind.model, owner=None, perm=right)
+        ]
+        if lacking:
+            messages.append(
+                f"The Creme user {user.username} may not {', '.join(lacking)} {kind.name}."
+            )
     if not session.managed():
         messages.append("No organisation is marked as managed; roles cannot be written.")
     return {
@@ -177,4 +196,4 @@ def write(session: Session, given: Any) -> Any:
 @_endpoint("POST")
 def recover(session: Session, given: Any) -> Any:
     """What became of a write."""
-    return {"outcome": writing.recover(given.get("write"))}
+    return {"outcome": writing.recover(session, given.get("write"))}
