@@ -8,64 +8,78 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import islice
 
 import msgspec
 
 from koppel.engine.lines import Line
 from koppel.store import Store
-from koppel.sync.match import Features, Rarity, Score, pair_up, rarity_of, score
+from koppel.store.pairs import Scored
+from koppel.sync.match import Features, Pairing, Rarity, Score, pair_up, rarity_of, score
 from koppel.sync.rule import SIDES, Side
 
 _decode = msgspec.msgpack.Decoder(Features).decode
-_CHUNK = 2000
-_KEPT = 100_000
+_KEPT = 5000
+"""Features of a side that are kept decoded."""
+_WORDS = 50_000
+"""Words that are counted at a time; beyond that, those seen only once are forgotten."""
+
+Taken = tuple[str, str, float, tuple[str, ...]]
 
 
-@dataclass
-class Pairs:
-    """`couple`: CRM id -> (ERP id, reasons); `blocked`: side -> records not to be created."""
-
-    couple: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
-    review: list[tuple[str, str, float, tuple[str, ...]]] = field(default_factory=list)
-    blocked: dict[Side, set[str]] = field(default_factory=lambda: {"crm": set(), "erp": set()})
-
-
-def pair(store: Store, line: Line) -> Pairs:
-    """Match all fresh records of an entity."""
+def pair(store: Store, line: Line) -> None:
+    """Match all fresh records of an entity; the pairs are in `store.pairs` afterwards."""
+    pairs = store.pairs
+    pairs.begin()
     answers = store.inbox.answers(line.entity)
-    result = Pairs()
-    scored: list[tuple[str, str, Score]] = []
-    for crm_id, erp_id, found, taken in _scores(store, line):
+    if store.replica.any_fresh(line.entity):
+        pairs.find_candidates(line.entity)
+        compare = _Comparer(store, line)
+        for chunk in pairs.candidates():
+            _judge(store, answers, compare.scores(chunk))
+    _answered(store, line, answers)
+    pairs.settle_scores()
+    for alone in pairs.alone():
+        _keep(store, pair_up(_scores(alone)))
+    _keep(store, pair_up(_scores(pairs.rivals())))
+
+
+def _keep(store: Store, pairing: Pairing) -> None:
+    store.pairs.add_pairs(
+        "couple", [(p.left, p.right, p.score.value, p.score.reasons) for p in pairing.couples]
+    )
+    store.pairs.add_pairs(
+        "review",
+        [(p.left, p.right, p.score.value, (*p.score.reasons, p.why)) for p in pairing.review],
+    )
+
+
+def _scores(rows: list[Scored]) -> Iterator[tuple[str, str, Score]]:
+    for crm, erp, value, band, reasons in rows:
+        yield crm, erp, Score(value, band, reasons)  # type: ignore[arg-type]
+
+
+def _judge(
+    store: Store,
+    answers: Mapping[tuple[str, str], str],
+    compared: Iterator[tuple[str, str, Score, bool]],
+) -> None:
+    """Score candidates: those that may be coupled, and those of which one is coupled already."""
+    scored: list[Scored] = []
+    review: list[Taken] = []
+    for crm_id, erp_id, found, taken in compared:
         answer = answers.get((crm_id, erp_id))
         if answer == "different" or found.band == "different":
             continue
         if taken:
             reasons = (*found.reasons, "one of the two is coupled to another record already")
-            result.review.append((crm_id, erp_id, found.value, reasons))
+            review.append((crm_id, erp_id, found.value, reasons))
         elif answer != "same":
-            scored.append((crm_id, erp_id, found))
-    _answered(store, line, answers, result)
-    pairing = pair_up(
-        (crm, erp, found)
-        for crm, erp, found in scored
-        if crm not in result.couple and erp not in {e for e, _ in result.couple.values()}
-    )
-    for sure in pairing.couples:
-        result.couple[sure.left] = (sure.right, sure.score.reasons)
-    for weak in pairing.review:
-        reasons = (*weak.score.reasons, weak.why)
-        result.review.append((weak.left, weak.right, weak.score.value, reasons))
-    for crm_id, erp_id, _, _ in result.review:
-        result.blocked["crm"].add(crm_id)
-        result.blocked["erp"].add(erp_id)
-    return result
+            scored.append((crm_id, erp_id, found.value, found.band, found.reasons))
+    store.pairs.add_scores(scored)
+    store.pairs.add_pairs("review", review)
 
 
-def _answered(
-    store: Store, line: Line, answers: Mapping[tuple[str, str], str], result: Pairs
-) -> None:
+def _answered(store: Store, line: Line, answers: Mapping[tuple[str, str], str]) -> None:
     """Pairs that a person called the same, as far as neither is coupled yet."""
     wanted = [ids for ids, answer in answers.items() if answer == "same"]
     free = {
@@ -78,25 +92,30 @@ def _answered(
         }
         for side in SIDES
     }
-    taken: set[str] = set()
+    reasons = ("a person said that they are the same",)
     for crm_id, erp_id in wanted:
-        if crm_id in free["crm"] and erp_id in free["erp"] and erp_id not in taken:
-            result.couple[crm_id] = (erp_id, ("a person said that they are the same",))
-            taken.add(erp_id)
+        if crm_id in free["crm"] and erp_id in free["erp"]:
+            store.pairs.add_pairs("couple", [(crm_id, erp_id, 1.0, reasons)])
+            free["crm"].discard(crm_id)
+            free["erp"].discard(erp_id)
 
 
-def _scores(store: Store, line: Line) -> Iterator[tuple[str, str, Score, bool]]:
-    """Each candidate pair with its score, and whether one of the two is coupled already."""
-    pairs = store.replica.candidates(line.entity)
-    traits = {side: _Traits(store, line.entity, side) for side in SIDES}
-    rarity: Rarity | None = None
-    while chunk := list(islice(pairs, _CHUNK)):
-        rarity = rarity or _rarity(store, line)
-        crm = traits["crm"].of({crm_id for crm_id, _ in chunk})
-        erp = traits["erp"].of({erp_id for _, erp_id in chunk})
+class _Comparer:
+    """Compares candidates, with their features and what is rare among all records."""
+
+    def __init__(self, store: Store, line: Line) -> None:
+        self._rule = line.rule.match
+        self._crm = _Traits(store, line.entity, "crm")
+        self._erp = _Traits(store, line.entity, "erp")
+        self._rarity = _rarity(store, line)
+
+    def scores(self, chunk: list[tuple[str, str]]) -> Iterator[tuple[str, str, Score, bool]]:
+        """Each pair with its score, and whether one of the two is coupled already."""
+        crm = self._crm.of({crm_id for crm_id, _ in chunk})
+        erp = self._erp.of({erp_id for _, erp_id in chunk})
         for crm_id, erp_id in chunk:
             (one, crm_taken), (two, erp_taken) = crm[crm_id], erp[erp_id]
-            found = score(one, two, rarity=rarity, rule=line.rule.match)
+            found = score(one, two, rarity=self._rarity, rule=self._rule)
             yield crm_id, erp_id, found, crm_taken or erp_taken
 
 
@@ -109,25 +128,31 @@ class _Traits:
         self._side = side
         self._kept: dict[str, tuple[Features, bool]] = {}
 
-    def of(self, records: set[str]) -> dict[str, tuple[Features, bool]]:
+    def of(self, records: set[str]) -> Mapping[str, tuple[Features, bool]]:
+        """The features of these records, each with whether the record is coupled."""
         if len(self._kept) > _KEPT:
-            self._kept.clear()
-        missing = records - self._kept.keys()
-        for record, (raw, taken) in self._store.replica.traits(
-            self._entity, self._side, missing
-        ).items():
-            self._kept[record] = (_decode(raw), taken)
+            self._kept = {}
+        read = self._store.replica.traits(
+            self._entity, self._side, records - self._kept.keys()
+        ).items()
+        self._kept.update({record: (_decode(raw), taken) for record, (raw, taken) in read})
         return self._kept
 
 
 def _rarity(store: Store, line: Line) -> Rarity:
-    """How rare each word and domain is among all records; counted anew when many came or went."""
+    """How rare each word and domain is among all records; counted anew when many came or went.
+
+    Exact up to `_WORDS` different words at a time. Beyond, words that were seen only once so far
+    are forgotten: a word may then count a little rarer than it is, and memory stays flat.
+    """
     total = sum(store.replica.count(line.entity, side) for side in SIDES)
     if line.rarity is None or abs(total - line.rarity[0]) > 0.05 * line.rarity[0]:
         counts: Counter[str] = Counter()
         for raw in store.replica.features(line.entity):
             traits = _decode(raw)
             counts.update(set(traits.words))
-            counts.update(f"@{domain}" for domain in traits.domains)
+            counts.update([f"@{domain}" for domain in traits.domains])
+            if len(counts) > _WORDS:
+                counts = Counter({word: many for word, many in counts.items() if many > 1})
         line.rarity = (total, rarity_of(counts, total))
     return line.rarity[1]

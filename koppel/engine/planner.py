@@ -6,10 +6,12 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from koppel.connectors.base import Gone, Record
 from koppel.engine.intake import Intake, Progress, Work
 from koppel.engine.lines import Lane, Line
-from koppel.engine.pairing import Pairs, pair
+from koppel.engine.pairing import pair
 from koppel.mapping.faults import BadValue
 from koppel.model import Ref
 from koppel.store import Store
@@ -53,12 +55,13 @@ class Planner:
         """All steps, into the store; how many of each kind."""
         for ids in chunks(work.touched, PAGE):
             self._touched(ids, work)
-        pairs = pair(self._store, self._line)
-        self._couple(pairs)
-        for crm_id, erp_id, value, reasons in pairs.review:
-            self._review(crm_id, erp_id, value, reasons)
+        pair(self._store, self._line)
+        self._couple()
+        for page in self._store.pairs.pairs("review", PAGE):
+            for crm_id, erp_id, value, reasons in page:
+                self._review(crm_id, erp_id, value, reasons)
         for side in SIDES:
-            self._create(side, pairs)
+            self._create(side)
         self._flush()
         return self.counts
 
@@ -131,7 +134,10 @@ class Planner:
             record = coupling.record(side)
             seen[side] = records[side].get(record) if record else None
             try:
-                views[side] = self._view(side, seen[side], coupling.base(side))
+                views[side] = replace(
+                    self._view(side, seen[side], coupling.base(side)),
+                    changed_at=self._intake.work.at.get((side, record or "")),
+                )
             except BadValue as error:
                 found = seen[side]
                 if isinstance(found, Record):
@@ -242,16 +248,19 @@ class Planner:
 
     # records without a coupling
 
-    def _couple(self, pairs: Pairs) -> None:
-        for part in chunks(pairs.couple, PAGE):
-            erp_ids = [pairs.couple[crm_id][0] for crm_id in part]
-            rows: dict[Side, dict[str, ReplicaRow]] = {
-                "crm": self._store.replica.get(self._line.entity, "crm", part),
-                "erp": self._store.replica.get(self._line.entity, "erp", erp_ids),
+    def _couple(self) -> None:
+        for page in self._store.pairs.pairs("couple", PAGE):
+            ids: dict[Side, list[str]] = {
+                "crm": [crm_id for crm_id, *_ in page],
+                "erp": [erp_id for _, erp_id, *_ in page],
             }
-            contents = {side: self._contents(side, rows[side]) for side in SIDES}
-            for crm_id in part:
-                erp_id, reasons = pairs.couple[crm_id]
+            contents = {
+                side: self._contents(
+                    side, self._store.replica.get(self._line.entity, side, ids[side])
+                )
+                for side in SIDES
+            }
+            for crm_id, erp_id, _, reasons in page:
                 self._new_pair(
                     {"crm": contents["crm"].get(crm_id), "erp": contents["erp"].get(erp_id)},
                     reasons,
@@ -303,17 +312,16 @@ class Planner:
             )
         )
 
-    def _create(self, side: Side, pairs: Pairs) -> None:
+    def _create(self, side: Side) -> None:
         """Fresh records of `side` that match nothing: made on the other side if the rule allows."""
-        taken = set(pairs.couple) if side == "crm" else {e for e, _ in pairs.couple.values()}
-        reviewed = self._store.inbox
+        inbox, pairs = self._store.inbox, self._store.pairs
         for page in self._store.replica.fresh(self._line.entity, side, PAGE):
-            asked = reviewed.under_review(self._line.entity, side, [row.record for row in page])
+            records = [row.record for row in page]
+            held = pairs.paired(side, records)
+            held |= inbox.under_review(self._line.entity, side, records)
             for row in page:
-                free = row.record not in taken and row.record not in pairs.blocked[side]
                 if (
-                    free
-                    and row.record not in asked
+                    row.record not in held
                     and (side, row.record) not in self._followed
                     and isinstance(row.content, Record)
                 ):

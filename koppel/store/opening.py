@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from koppel.store.inbox import InboxStore
     from koppel.store.journal import JournalStore
     from koppel.store.lease import LeaseStore
+    from koppel.store.pairs import PairStore
     from koppel.store.replica import ReplicaStore
     from koppel.store.runs import RunStore
 
@@ -37,6 +38,7 @@ class Store:
         from koppel.store.inbox import InboxStore
         from koppel.store.journal import JournalStore
         from koppel.store.lease import LeaseStore
+        from koppel.store.pairs import PairStore
         from koppel.store.replica import ReplicaStore
         from koppel.store.runs import RunStore
 
@@ -48,6 +50,7 @@ class Store:
         self.journal: JournalStore = JournalStore(clock)
         self.inbox: InboxStore = InboxStore(clock)
         self.replica: ReplicaStore = ReplicaStore(clock)
+        self.pairs: PairStore = PairStore()
         self.lease: LeaseStore = LeaseStore(clock)
 
     def close(self) -> None:

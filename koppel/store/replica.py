@@ -15,43 +15,11 @@ from koppel.store.opening import Clock
 from koppel.store.values import ReplicaRow
 from koppel.sync.rule import Side
 
-_COMMON = 60
-"""A weak blocking key shared by more records than this tells too little and is passed over."""
-_CROWD = 400
-"""The same for a strong key: an address of a business park, a switchboard's number."""
-
 _COLUMNS = (
     "entity", "side", "record", "version", "label", "content", "features", "coupled", "fresh",
 )  # fmt: skip
 _READ = f"SELECT {', '.join(_COLUMNS)} FROM store_replica"
 _THESE = "entity = %s AND side = %s AND record IN ({ids})"
-
-_CANDIDATES = """
-    WITH asked AS (
-        SELECT DISTINCT k.key, k.strong FROM store_replica f
-        JOIN store_blockkey k
-            ON k.entity = f.entity AND k.side = f.side AND k.record = f.record
-        WHERE f.entity = %s AND f.fresh AND NOT f.coupled
-    ),
-    rare AS (
-        SELECT asked.key FROM asked
-        JOIN store_blockkey k
-            ON k.entity = %s AND k.key = asked.key AND k.strong = asked.strong
-        GROUP BY asked.key, asked.strong
-        HAVING COUNT(DISTINCT k.side) = 2
-            AND COUNT(*) <= CASE WHEN asked.strong THEN %s ELSE %s END
-    )
-    SELECT DISTINCT a.record, b.record
-    FROM rare
-    JOIN store_blockkey a ON a.entity = %s AND a.key = rare.key AND a.side = 'crm'
-    JOIN store_blockkey b ON b.entity = %s AND b.key = rare.key AND b.side = 'erp'
-    JOIN store_replica ra
-        ON ra.entity = %s AND ra.side = 'crm' AND ra.record = a.record
-    JOIN store_replica rb
-        ON rb.entity = %s AND rb.side = 'erp' AND rb.record = b.record
-    WHERE (ra.fresh AND NOT ra.coupled) OR (rb.fresh AND NOT rb.coupled)
-    ORDER BY a.record, b.record
-"""
 
 
 class ReplicaStore:
@@ -175,18 +143,6 @@ class ReplicaStore:
         rows = Replica.objects.filter(entity=entity).values_list("features", flat=True)
         for raw in rows.iterator(chunk_size=2000):
             yield bytes(raw)
-
-    def candidates(self, entity: str) -> Iterator[tuple[str, str]]:
-        """Pairs (CRM record, ERP record) that share a blocking key, at least one of them fresh.
-
-        Sorted by CRM record; keys that are common to many records are passed over.
-        """
-        if not self.any_fresh(entity):
-            return iter(())
-        with connection.cursor() as cursor:
-            cursor.execute(_CANDIDATES, [entity, entity, _CROWD, _COMMON, *[entity] * 4])
-            pairs: list[tuple[str, str]] = cursor.fetchall()
-        return iter(pairs)
 
     # The sweep: the ids of one side as they are now, laid beside what the couplings say.
 
