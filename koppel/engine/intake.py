@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 
@@ -37,6 +38,8 @@ class Work:
 
     touched: dict[str, set[Side]] = field(default_factory=dict)
     gone: dict[tuple[Side, str], Gone] = field(default_factory=dict)
+    at: dict[tuple[Side, str], datetime] = field(default_factory=dict)
+    """When a touched record changed, in UTC, where the system tells."""
     seen: dict[Side, int] = field(default_factory=dict)
     cursors: dict[Side, str] = field(default_factory=dict)
     read: int = 0
@@ -131,6 +134,8 @@ class Intake:
                     self.work.echoes += 1
                 else:
                     self.work.touched.setdefault(coupling, set()).add(side)
+                    if change.at is not None:
+                        self.work.at[side, record] = change.at
             elif change.gone:
                 self._store.replica.remove(entity, side, [record])
             elif _stuck(change, stuck) or (

@@ -73,11 +73,15 @@ class Settler:
                 sent.setdefault(step.number, {})[side] = outcomes.get(write.key)
         known = self._store.couplings.by_id(step.coupling for step in steps if step.coupling)
         keep: list[CouplingRow] = []
+        halves: list[CouplingRow] = []
         done: list[int] = []
         for step in steps:
             failure = failures.get(step.number) or _failure(sent.get(step.number, {}))
             if failure is not None:
                 self._failed(step, failure, sent.get(step.number, {}))
+                half = self._half(step, known.get(step.coupling), sent.get(step.number, {}))
+                if half is not None:
+                    halves.append(half)
                 continue
             done.append(step.number)
             row = self._row(step, known.get(step.coupling), sent.get(step.number, {}))
@@ -85,6 +89,7 @@ class Settler:
                 keep.append(row)
             self._inbox(step)
         self._store.couplings.save(keep)
+        self._store.couplings.save(halves, in_step=False)
         self._store.runs.mark_steps(self._run, done, "done")
         self._tidy(keep)
 
@@ -147,6 +152,39 @@ class Settler:
                 row.put(side, after)
         return row
 
+    def _half(
+        self, step: PlannedStep, known: CouplingRow | None, sent: Mapping[Side, Outcome | None]
+    ) -> CouplingRow | None:
+        """One of two writes succeeded: its side's base moves, but for what the other did not get.
+
+        Else what that side made of the value (cut, rounded) would look like an edit next time.
+        """
+        if known is None or len(sent) < 2:
+            return None
+        for side in SIDES:
+            outcome, base = sent.get(side), known.base(side)
+            if not isinstance(outcome, Written) or not isinstance(base, Record):
+                continue
+            after = outcome.after
+            if not isinstance(after, Record):
+                continue
+            natives = self._line.lanes[side].mapper.natives
+            waiting = {
+                native
+                for name in step.body.writes.get(other(side), {})
+                for native in natives.get(name, ())
+            }
+            kept = {name: base.fields[name] for name in waiting if name in base.fields}
+            moved = Record(
+                resource=after.resource,
+                id=after.id,
+                version=base.version,
+                fields={**after.fields, **kept},
+            )
+            known.put(side, moved)
+            return known
+        return None
+
     def _follow(self, row: CouplingRow, side: Side, record: str) -> None:
         """Couple to the record that the old one was merged into; the next pass merges fields."""
         self._store.replica.remove(row.entity, side, [row.record(side) or ""])
@@ -204,11 +242,13 @@ class Settler:
         state = "waiting" if failure.transient else "refused"
         self._store.runs.mark_steps(self._run, [step.number], state, failure.reason)
         inbox = self._store.inbox
-        if failure.waits_for is not None:
-            inbox.wait(step.entity, side, record, reason=failure.reason)
-            return
         if failure.transient:
-            inbox.wait(step.entity, side, record, reason=failure.reason)
+            # Both sides are read again: what was refused as stale has moved without a notice.
+            for each in SIDES:
+                if each == side or step.record(each):
+                    inbox.wait(
+                        step.entity, each, step.record(each) or record, reason=failure.reason
+                    )
             return
         quarantined = inbox.failed(
             step.entity,

@@ -46,21 +46,25 @@ class InboxStore:
     def open_conflicts(
         self, run: Run, coupling: str, entity: str, label: str, items: Sequence[FieldConflict]
     ) -> None:
-        """Open conflicts, or bring the values of open ones up to date."""
+        """Open conflicts; of open ones bring the values up to date, and keep the first bases."""
         for item in items:
-            values = encode([item.crm_base, item.erp_base, item.crm, item.erp])
-            rows = Conflict.objects.filter(coupling=coupling, field=item.field, state="open")
-            if not rows.update(values=values, why=item.why):
-                Conflict.objects.create(
-                    coupling=coupling,
-                    entity=entity,
-                    field=item.field,
-                    label=label,
-                    values=values,
-                    why=item.why,
-                    run=run,
-                    opened_at=self._clock(),
-                )
+            values = [item.crm_base, item.erp_base, item.crm, item.erp]
+            row = Conflict.objects.filter(coupling=coupling, field=item.field, state="open").first()
+            if row is not None:
+                row.values = encode(decode(row.values)[:2] + values[2:])
+                row.why = item.why
+                row.save(update_fields=["values", "why"])
+                continue
+            Conflict.objects.create(
+                coupling=coupling,
+                entity=entity,
+                field=item.field,
+                label=label,
+                values=encode(values),
+                why=item.why,
+                run=run,
+                opened_at=self._clock(),
+            )
 
     def close_conflicts(self, coupling: str, fields: Iterable[str]) -> None:
         """Both sides agree: the conflict is over."""

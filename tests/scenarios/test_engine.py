@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from koppel.connectors.base import Outcome, Refused, Update, Write
+from koppel.connectors.memory import MemoryConnector
+from koppel.connectors.memory_system import Behaviour
 from koppel.engine import hand
 from koppel.errors import NeedsUser
 from koppel.store.codec import decode
-from koppel.testing.generated import crm_fields, erp_fields, fill_crm, fill_erp, partners
-from tests.scenarios.pair import PairOfSystems
+from koppel.testing.generated import (
+    crm_fields,
+    erp_fields,
+    fill_crm,
+    fill_erp,
+    memory_crm,
+    partners,
+)
+from tests.scenarios.pair import PairOfSystems, make_pair
+
+
+class RefusingOnce:
+    """A connector that refuses the first update it is given, as a locked record would be."""
+
+    def __init__(self, inner: MemoryConnector) -> None:
+        self._inner = inner
+        self.refused = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def write(self, batch: Sequence[Write]) -> Sequence[Outcome]:
+        if not self.refused and any(isinstance(write, Update) for write in batch):
+            self.refused = True
+            return [Refused(reason="locked", message="somebody works on it") for _ in batch]
+        return self._inner.write(batch)
 
 
 def one(pair: PairOfSystems) -> tuple[str, str]:
@@ -241,3 +272,38 @@ def test_a_pair_can_be_broken_and_made_again_by_hand(pair: PairOfSystems) -> Non
     hand.make(pair.store, "partner", crm, erp, by="test")
     pair.sync()
     assert pair.store.couplings.by_record("partner", "crm", [crm])[crm].erp_id == erp
+
+
+def test_one_of_two_writes_refused_leaves_no_false_conflict_and_loses_nothing(
+    tmp_path: Path, store_template: Path
+) -> None:
+    pair = make_pair(tmp_path, store_template, crm=memory_crm(Behaviour(lossy=True)))
+    crm, erp = one(pair)
+    long = "Lange Straße der Vereinigten Werkstätten für Maschinenbau und Antriebstechnik 1234567"
+    fields = pair.erp_human.read("party", erp)
+    assert fields is not None
+    address = {**fields["addresses"][0], "street": long * 2}
+    pair.erp_human.edit("party", erp, {"addresses": [address]})
+    pair.crm_human.edit("organisation", crm, {"email": "new@crm.example"})
+    refusing = RefusingOnce(pair.connectors["erp"])
+    pair.wrap = lambda name, inner: refusing if name == "erp" else inner
+    pair.sync()
+    assert refusing.refused
+    assert erp_email(pair, erp) == "new@crm.example"
+    assert pair.store.inbox.conflicts() == []
+    fields = pair.erp_human.read("party", erp)
+    assert fields is not None
+    assert fields["addresses"][0]["street"] == long * 2
+    assert pair.sync().counts["writes"] == 0
+
+
+def test_a_conflict_keeps_the_values_from_before_it_began(pair: PairOfSystems) -> None:
+    crm, erp = one(pair)
+    before = erp_email(pair, erp)
+    pair.crm_human.edit("organisation", crm, {"email": "a@a.example"})
+    set_erp_email(pair, erp, "b@b.example")
+    pair.sync()
+    pair.crm_human.edit("organisation", crm, {"email": "c@a.example"})
+    pair.sync()
+    (conflict,) = pair.store.inbox.conflicts()
+    assert decode(conflict.values) == [before, before, "c@a.example", "b@b.example"]
