@@ -5,15 +5,19 @@ What the systems themselves say of their fields is checked live; here it is what
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from koppel.connectors.base import Choice, FieldInfo, FieldType, Record, Resource
+from koppel.mapping.building import GROUP_LENSES
 from koppel.mapping.document import default_rule, load_mapping, load_rule, shipped_mapping
 from koppel.mapping.faults import BadValue, Unresolved
 from koppel.mapping.fit import unfit
+from koppel.mapping.lenses import REGISTRY
 from koppel.mapping.mapper import Mapper, compile_mapping
 from koppel.model import Address, Ref, agree
 from koppel.testing.mapping_contract import MappingContract, applied, locate, resolve
@@ -492,3 +496,27 @@ def test_the_default_rules_fit_tryton_and_creme() -> None:
     for entity, crm, erp in (("partner", account, partner), ("contact", person, employee)):
         rule = load_rule(default_rule(entity), source=entity)
         assert unfit(rule, {"crm": crm, "erp": erp}, source=entity) == ()
+
+
+def test_the_examples_of_the_how_to_are_right() -> None:
+    how_to = Path(__file__).parents[2] / "docs" / "how-to" / "map-your-own-fields.md"
+    overlay, rule = re.findall(r"```toml\n(.*?)```", how_to.read_text(encoding="utf-8"), re.S)
+    custom = (
+        FieldInfo(name="cf_7", type="decimal", scale=2),
+        FieldInfo(name="cf_8", type="text"),
+    )
+    resource = Resource(name=CREME[0].name, fields=(*CREME[0].fields, *custom))
+    document = load_mapping(shipped_mapping("creme", "partner"), source="creme", overlay=overlay)
+    mapper = compile_mapping(document, [resource])
+    assert {"x_credit_limit", "x_class"} <= mapper.writable
+    assert "description" not in mapper.fields
+    assert set(load_rule(rule, source="rule").fields) == {"name", "x_credit_limit", "x_class"}
+
+
+def test_the_how_to_names_every_lens() -> None:
+    how_to = Path(__file__).parents[2] / "docs" / "how-to" / "map-your-own-fields.md"
+    table = "\n".join(
+        line for line in how_to.read_text(encoding="utf-8").splitlines() if line.startswith("| `")
+    )
+    named = set(re.findall(r"`(\w+)`", "\n".join(row.split("|")[1] for row in table.splitlines())))
+    assert named == {*REGISTRY, *GROUP_LENSES}
