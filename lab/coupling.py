@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import io
 import os
 import sys
 import time
@@ -45,10 +47,18 @@ def couple(
     creme: Running, tryton: Running, home: Path, truth: Truth, progress: Progress
 ) -> Coupled:
     """Set Koppel up on both systems and bring them into step. Raises LabError."""
-    _init(creme, tryton, home, progress)
+    from koppel.errors import KoppelError
+
+    try:
+        _init(creme, tryton, home, progress)
+        return _first_run(home, truth, progress)
+    except KoppelError as error:
+        raise LabError(f"the first coupling stopped: {error}") from error
+
+
+def _first_run(home: Path, truth: Truth, progress: Progress) -> Coupled:
     from koppel.cli.session import Session
     from koppel.engine import Engine
-    from koppel.errors import KoppelError
 
     counts: Counter[str] = Counter()
 
@@ -64,28 +74,39 @@ def couple(
             # Two filled systems meet for the first time: the guards ask, and here nobody minds.
             progress("the guards ask: " + " ".join(run.reasons), 0.6)
             run = engine.apply(run, user="demo", approve=True)
-    except KoppelError as error:
-        raise LabError(f"the first coupling stopped: {error}") from error
     finally:
         engine.close()
     _make_login()
     return _result(store, run.counts.get("writes", 0), truth)
 
 
+def load() -> None:
+    """Load Koppel's code, which takes a second or two: best while the systems start."""
+    importlib.import_module("koppel.cli.setup")
+
+
 def _init(creme: Running, tryton: Running, home: Path, progress: Progress) -> None:
+    """`koppel init` in this process, with all settings from the environment."""
+    from koppel.cli.app import app
+
+    progress("asking both systems what they have", 0.3)
     settings = {
         f"KOPPEL_{side}_{name.upper()}": value
         for side, running in (("CRM", creme), ("ERP", tryton))
         for name, value in running.koppel.items()
     }
-    process.run(
-        [*_koppel(home), "init", "--crm", creme.name, "--erp", tryton.name],
-        progress,
-        sentence="asking both systems what they have",
-        seconds=5,
-        task="setting Koppel up",
-        env={**os.environ, **settings},
-    )
+    before = dict(os.environ)
+    os.environ.update(settings)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            systems = ["--crm", creme.name, "--erp", tryton.name]
+            arguments = ["--home", str(home), "--user", "demo", "init", "--json", *systems]
+            app(arguments, standalone_mode=False)
+    finally:
+        # The secrets are Koppel's alone from here on: no child process is to find them.
+        for name in settings:
+            os.environ.pop(name)
+        os.environ.update(before)
 
 
 def _koppel(home: Path) -> list[str]:

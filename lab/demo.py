@@ -105,6 +105,7 @@ class Demo:
         self._side_by_side(
             lambda: self._start_tryton(tryton, anew),
             lambda: self._start_creme(creme, anew),
+            coupling.load,
             waiting=koppel,
         )
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)

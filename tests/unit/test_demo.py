@@ -113,6 +113,7 @@ def systems(
     tryton = type("Tryton", (StandIn,), {"name": "tryton", "calls": calls})
     monkeypatch.setattr(demo, "Creme", creme)
     monkeypatch.setattr(demo, "TrytonLab", tryton)
+    monkeypatch.setattr(coupling, "load", lambda: None)
     monkeypatch.setattr(coupling, "couple", lambda *_: RESULT)
     monkeypatch.setattr(coupling, "serve", lambda home, port, progress: _sleeper(home))
     yield creme, tryton
