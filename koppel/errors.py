@@ -32,7 +32,7 @@ class NeedsUser(KoppelError):
 
 
 class TryLater(KoppelError):
-    """The system is away or asks for patience. `after` is in seconds, None where it gave no time."""
+    """The system is away or asks for patience. `after` is in seconds, None where it named none."""
 
     def __init__(
         self, message: str, *, after: float | None = None, place: str = "", remedy: str = ""
@@ -46,4 +46,4 @@ class Defect(KoppelError):
 
 
 class Interrupted(BaseException):
-    """The process was told to stop. Not an `Exception`, so that no `except Exception` swallows it."""
+    """The process was told to stop. No `Exception`, so that no `except Exception` swallows it."""
