@@ -47,6 +47,6 @@ def session(context: typer.Context, json: bool = False) -> Session:
 
 def main() -> None:
     """The entry point: runs a command and ends with its exit code."""
-    from koppel.cli import inbox, runs, serve, setup  # noqa: F401  (they add their commands)
+    from koppel.cli import golive, inbox, runs, serve, setup  # noqa: F401  (they add their commands)
 
     sys.exit(guarded(lambda: app(standalone_mode=True)))

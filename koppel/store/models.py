@@ -297,3 +297,18 @@ class Lease(models.Model):
     name = models.CharField(max_length=40, primary_key=True)
     holder = models.CharField(max_length=200)
     until = models.DateTimeField()
+
+
+class Agreement(models.Model):
+    """Whether both bases of a coupling agree, as computed from them once, for the audit.
+
+    It holds for these two versions and these documents (rules and mappings); `differs` is empty
+    where every field agrees. So an unmoved coupling is proved without its content.
+    """
+
+    coupling = models.CharField(max_length=32, primary_key=True)
+    entity = models.CharField(max_length=40)
+    crm_version = models.CharField(max_length=200)
+    erp_version = models.CharField(max_length=200)
+    documents = models.IntegerField()
+    differs = models.BinaryField(default=b"")

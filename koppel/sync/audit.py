@@ -7,11 +7,12 @@ good because a system cuts, rounds or upper-cases.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any, Literal
 
 from msgspec import Struct
 
-from koppel.sync.merge import LABEL, same, units
+from koppel.sync.merge import LABEL, is_empty, same, units
 from koppel.sync.rule import SIDES, Rule
 from koppel.sync.state import View
 
@@ -64,3 +65,20 @@ def _judge(name: str, crm: View, erp: View, disputed: bool) -> tuple[Verdict, st
 def drifting(audits: Iterable[FieldAudit]) -> tuple[FieldAudit, ...]:
     """Those among them that the next sync or a person has to see to."""
     return tuple(one for one in audits if one.verdict in ("pending", "conflict"))
+
+
+def storing(one: Any, two: Any) -> str:
+    """How a system made one value of the other: cut, rounded, other letters; "" if none of it."""
+    if is_empty(one) or is_empty(two):
+        return "one side keeps nothing"
+    if isinstance(one, str) and isinstance(two, str):
+        short, long = sorted((one, two), key=len)
+        if short.casefold() == long.casefold():
+            return "other capitals"
+        if short.split() == long.split():
+            return "other blanks"
+        if long.startswith(short.rstrip()):
+            return f"cut after {len(short)} characters"
+    if isinstance(one, Decimal) and isinstance(two, Decimal) and abs(one - two) < 1:
+        return "rounded"
+    return ""

@@ -1,0 +1,156 @@
+"""The audit's tables: what both sides have now, laid beside what the couplings say.
+
+The ids and versions of both sides are temporary and on disk; only what differs comes out. They
+belong to the thread's connection and hold one entity at a time; `begin` empties them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.db import connection, transaction
+from msgspec import Struct
+
+from koppel.store import bulk
+from koppel.store.codec import decode, encode
+from koppel.store.models import Agreement
+from koppel.sync.rule import SIDES, Side
+
+_COLUMNS = ("coupling", "entity", "crm_version", "erp_version", "documents", "differs")
+
+_ACTIVE = "c.entity = %s AND c.state = 'active' AND c.id > %s"
+_JOINED = (
+    " FROM store_coupling c LEFT JOIN seen_crm a ON a.record = c.crm_id"
+    " LEFT JOIN seen_erp b ON b.record = c.erp_id"
+)
+_UNMOVED = (
+    "a.version IS NOT NULL AND b.version IS NOT NULL"
+    " AND a.version = c.crm_version AND b.version = c.erp_version"
+)
+_KNOWN = (
+    " LEFT JOIN store_agreement g ON g.coupling = c.id AND g.documents = %s"
+    " AND g.crm_version = c.crm_version AND g.erp_version = c.erp_version"
+)
+
+
+class Moved(Struct, frozen=True):
+    """A coupling of which a side is gone or has another version; `*_there`: is it living?"""
+
+    coupling: str
+    crm: str | None
+    erp: str | None
+    crm_there: bool
+    erp_there: bool
+
+
+class Single(Struct, frozen=True):
+    """A living record without a coupling; `known`: Koppel has read this very version of it."""
+
+    record: str
+    label: str
+    known: bool
+
+
+class ProofStore:
+    """Reads and writes the audit's tables, always in sets."""
+
+    def begin(self) -> None:
+        """Empty tables for one entity."""
+        with transaction.atomic(), connection.cursor() as cursor:
+            for side in SIDES:
+                cursor.execute(
+                    f"CREATE TEMPORARY TABLE IF NOT EXISTS seen_{side}"
+                    " (record varchar(120) PRIMARY KEY, version varchar(200) NOT NULL)"
+                )
+                cursor.execute(f"DELETE FROM seen_{side}")
+
+    def add(self, side: Side, items: Sequence[tuple[str, str]]) -> None:
+        """One page of (id, version) of a side."""
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.executemany(
+                f"INSERT INTO seen_{side} (record, version) VALUES (%s, %s)"
+                " ON CONFLICT (record) DO UPDATE SET version = excluded.version",
+                items,
+            )
+
+    def count_seen(self, side: Side) -> int:
+        """How many living records a side has."""
+        return int(self._rows(f"SELECT COUNT(*) FROM seen_{side}")[0][0])
+
+    def count_unmoved(self, entity: str) -> int:
+        """Active couplings of which both sides have the version of the last sync."""
+        sql = f"SELECT COUNT(*){_JOINED} WHERE {_ACTIVE} AND {_UNMOVED}"
+        return int(self._rows(sql, entity, "")[0][0])
+
+    def moved(self, entity: str, page: int) -> Iterator[list[Moved]]:
+        """Pages of active couplings of which a side is gone or has another version."""
+        sql = (
+            "SELECT c.id, c.crm_id, c.erp_id, a.record IS NOT NULL, b.record IS NOT NULL"
+            f"{_JOINED} WHERE {_ACTIVE} AND NOT ({_UNMOVED}) ORDER BY c.id LIMIT %s"
+        )
+        for rows in self._pages(sql, entity, page=page):
+            yield [Moved(a, b, c, bool(d), bool(e)) for a, b, c, d, e in rows]
+
+    def unproved(self, entity: str, documents: int, page: int) -> Iterator[list[str]]:
+        """Pages of unmoved couplings whose bases have not been compared in this state yet."""
+        sql = (
+            f"SELECT c.id{_JOINED}{_KNOWN}"
+            f" WHERE {_ACTIVE} AND {_UNMOVED} AND g.coupling IS NULL ORDER BY c.id LIMIT %s"
+        )
+        for rows in self._pages(sql, documents, entity, page=page):
+            yield [row[0] for row in rows]
+
+    def put(self, entity: str, documents: int, rows: Sequence[tuple[str, str, str, Any]]) -> None:
+        """What comparing bases came to: (coupling, CRM version, ERP version, what differs)."""
+        with transaction.atomic():
+            bulk.upsert(
+                Agreement,
+                _COLUMNS,
+                [
+                    (coupling, entity, crm, erp, documents, encode(differs) if differs else b"")
+                    for coupling, crm, erp, differs in rows
+                ],
+                unique=("coupling",),
+                replace=_COLUMNS[1:],
+            )
+
+    def differing(
+        self, entity: str, documents: int, page: int
+    ) -> Iterator[list[tuple[str, Any, str, str | None, str | None]]]:
+        """Pages of unmoved couplings whose bases differ: (coupling, what, label, CRM, ERP)."""
+        sql = (
+            f"SELECT c.id, g.differs, c.label, c.crm_id, c.erp_id{_JOINED}{_KNOWN}"
+            f" WHERE {_ACTIVE} AND {_UNMOVED} AND LENGTH(g.differs) > 0 ORDER BY c.id LIMIT %s"
+        )
+        for rows in self._pages(sql, documents, entity, page=page):
+            yield [(row[0], decode(row[1]), *row[2:]) for row in rows]
+
+    def singles(self, entity: str, side: Side, page: int) -> Iterator[list[Single]]:
+        """Pages of a side's living records that no coupling names."""
+        sql = (
+            "SELECT s.record, COALESCE(r.label, ''), COALESCE(r.version = s.version, false)"
+            f" FROM seen_{side} s"
+            f" LEFT JOIN store_coupling c ON c.entity = %s AND c.{side}_id = s.record"
+            " LEFT JOIN store_replica r ON r.entity = %s AND r.side = %s AND r.record = s.record"
+            " WHERE c.id IS NULL AND s.record > %s ORDER BY s.record LIMIT %s"
+        )
+        for rows in self._pages(sql, entity, entity, side, page=page):
+            yield [Single(record, label, bool(known)) for record, label, known in rows]
+
+    def _pages(self, sql: str, *params: Any, page: int) -> Iterator[list[Any]]:
+        last = ""
+        while True:
+            rows = self._rows(sql, *params, last, page)
+            if rows:
+                yield rows
+                last = rows[-1][0]
+            if len(rows) < page:
+                return
+
+    @staticmethod
+    def _rows(sql: str, *params: Any) -> list[Any]:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            rows: list[Any] = cursor.fetchall()
+        return rows
