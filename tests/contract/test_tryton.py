@@ -17,7 +17,7 @@ from koppel.testing.contract import ConnectorContract
 from lab.system import Running
 from lab.tryton_human import TrytonHuman
 
-QUICK = Patience(first_wait=0.01, longest_wait=0.05)
+QUICK = Patience(attempts=2, first_wait=0.01, longest_wait=0.05)
 numbers = count(1)
 run = uuid4().hex[:6]
 
@@ -81,7 +81,7 @@ class TrytonContract(ConnectorContract):
 
     @pytest.fixture
     def impatient(self, connect: Callable[..., Connector]) -> Connector:
-        return connect(timeout=3.0)
+        return connect(timeout=2.0)
 
     @pytest.fixture
     def human(self, admin: TrytonHuman) -> TrytonHuman:
@@ -154,4 +154,4 @@ class TestPartiesWithoutTheModule(TestParties):
 
     @pytest.fixture
     def impatient(self, connect: Callable[..., Connector]) -> Connector:
-        return connect(use_module=False, timeout=3.0)
+        return connect(use_module=False, timeout=2.0)
