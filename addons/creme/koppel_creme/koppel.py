@@ -1,7 +1,8 @@
 """Calls from Creme to Koppel, signed, with a short time-out, and never an exception.
 
 The signature is `sha256=` and the hexadecimal HMAC-SHA256, under the shared secret, of the time
-stamp (whole seconds since 1970), a point, and the body. Koppel refuses old and repeated ones.
+stamp (whole seconds since 1970), a point, the method, a blank, the path as sent (without a query),
+a line feed, and the body: it fits one address only. Koppel refuses old and repeated ones.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ class Answer:
     body: Any = None
 
 
-def sign(secret: bytes, timestamp: str, body: bytes) -> str:
-    """The value of the header `Koppel-Signature`."""
-    return "sha256=" + hmac.new(secret, f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
+def sign(secret: bytes, timestamp: str, method: str, path: str, body: bytes) -> str:
+    """The value of the header `Koppel-Signature`; `path` as sent, without a query."""
+    message = f"{timestamp}.{method} {path}\n".encode() + body
+    return "sha256=" + hmac.new(secret, message, hashlib.sha256).hexdigest()
 
 
 class _StayHere(urllib.request.HTTPRedirectHandler):
@@ -49,15 +51,18 @@ def call(method: str, path: str, payload: Any = None, timeout: float = TIMEOUT) 
     """One call to Koppel; the path begins with a slash, the time-out is in seconds."""
     body = b"" if payload is None else json.dumps(payload, ensure_ascii=False).encode()
     timestamp = str(int(time.time()))
+    address = conf.koppel_url() + path
     request = urllib.request.Request(
-        conf.koppel_url() + path,
+        address,
         data=body if method != "GET" else None,
         method=method,
         headers={
             "Content-Type": "application/json",
             "Accept": "application/json",
             "Koppel-Timestamp": timestamp,
-            "Koppel-Signature": sign(conf.secret(), timestamp, body),
+            "Koppel-Signature": sign(
+                conf.secret(), timestamp, method, urlsplit(address).path, body
+            ),
         },
     )
     loopback = urlsplit(conf.koppel_url()).hostname in ("127.0.0.1", "localhost", "::1")
