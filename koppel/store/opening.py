@@ -38,7 +38,9 @@ class Store:
         from koppel.store.inbox import InboxStore
         from koppel.store.journal import JournalStore
         from koppel.store.lease import LeaseStore
+        from koppel.store.orders import OrderStore
         from koppel.store.pairs import PairStore
+        from koppel.store.processes import ProcessStore
         from koppel.store.replica import ReplicaStore
         from koppel.store.runs import RunStore
 
@@ -52,6 +54,8 @@ class Store:
         self.replica: ReplicaStore = ReplicaStore(clock)
         self.pairs: PairStore = PairStore()
         self.lease: LeaseStore = LeaseStore(clock)
+        self.processes: ProcessStore = ProcessStore(clock)
+        self.orders: OrderStore = OrderStore(clock)
 
     def close(self) -> None:
         """Close this thread's connection to the database."""

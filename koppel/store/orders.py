@@ -1,0 +1,89 @@
+"""Orders: which order of the CRM is which of the ERP, and where it stands."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from koppel.model.fulfilment import OrderResponse
+from koppel.store import bulk
+from koppel.store.models import OrderLink
+from koppel.store.opening import Clock
+
+
+class OrderStore:
+    """Reads and writes links between orders."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def of_crm(self, resource: str, record: str) -> OrderLink | None:
+        """The newest link of an order of the CRM."""
+        rows = OrderLink.objects.filter(crm_resource=resource, crm_id=record)
+        return rows.order_by("-changed_at", "-id").first()
+
+    def of_erp(self, records: Iterable[str]) -> Mapping[str, OrderLink]:
+        """The ERP's id -> link."""
+        found: dict[str, OrderLink] = {}
+        for part in bulk.chunks(records):
+            rows = OrderLink.objects.filter(erp_id__in=part)
+            found.update({str(row.erp_id): row for row in rows})
+        return found
+
+    def versions(self, records: Iterable[str]) -> Mapping[str, str]:
+        """The ERP's id -> version as last seen."""
+        sql = "SELECT erp_id, erp_version FROM store_orderlink WHERE erp_id IN ({ids})"
+        return dict(bulk.select(sql, records))
+
+    def of_party(self, party: str, limit: int = 200) -> Sequence[OrderLink]:
+        """All orders of a customer of the ERP, newest first."""
+        return list(OrderLink.objects.filter(erp_party=party).order_by("-changed_at")[:limit])
+
+    def all(self, *, state: str = "", limit: int = 200) -> Sequence[OrderLink]:
+        """Links, newest first."""
+        rows = OrderLink.objects.all()
+        if state:
+            rows = rows.filter(state=state)
+        return list(rows.order_by("-changed_at")[:limit])
+
+    def put(self, *, key: str, **values: Any) -> OrderLink:
+        """Make or change the link of this key."""
+        now = self._clock()
+        row = OrderLink.objects.filter(key=key).first()
+        if row is None:
+            row = OrderLink(id=uuid.uuid4().hex, key=key, seen_at=now, changed_at=now)
+        for name, value in values.items():
+            setattr(row, name, value)
+        row.save()
+        return row
+
+    def seen(self, row: OrderLink, version: str, told: OrderResponse) -> bool:
+        """Keep what the ERP says of an order now; did anything change?"""
+        now = self._clock()
+        status = msgspec.json.encode(told)
+        changed = row.status is None or bytes(row.status) != status
+        row.erp_version, row.number, row.state = version, told.number or row.number, told.state
+        row.erp_party, row.seen_at = told.partner or row.erp_party, now
+        if changed:
+            row.status, row.changed_at = status, now
+        row.save()
+        return changed
+
+    def touch(self, records: Iterable[str]) -> None:
+        """These were found unchanged just now."""
+        sql = "UPDATE store_orderlink SET seen_at = %s WHERE erp_id IN ({ids})"
+        bulk.execute(sql, records, bulk.moment(self._clock()))
+
+    def touch_all(self) -> None:
+        """All orders are as last seen: the ERP told every change since."""
+        OrderLink.objects.filter(erp_id__isnull=False).update(seen_at=self._clock())
+
+
+def status_of(row: OrderLink) -> OrderResponse | None:
+    """What the ERP said of the order last."""
+    if row.status is None:
+        return None
+    return msgspec.json.decode(bytes(row.status), type=OrderResponse)
