@@ -3,13 +3,18 @@
 Everything that a page of steps produced is settled in one transaction: outcomes, bases, inbox. A
 base moves only if all writes of its step were read back; so a crash, a refusal or a lost answer
 leaves the old base, and the next run finds the same work again.
+
+While a system works on one page, the page before is settled and the page after is prepared and
+journalled; what is sent is journalled first all the same, and pages are settled in their order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 
 from django.db import transaction
 
@@ -36,7 +41,10 @@ from koppel.store.models import Journal, Run
 from koppel.store.values import PlannedStep
 from koppel.sync.rule import SIDES, Side
 
-PAGE = 100
+PAGE = 400
+"""At most that many steps are settled together."""
+WRITES = 60
+"""At least that many writes to a system that takes them one by one make a page."""
 
 Boundary = Callable[[str], None]
 """Called at each boundary of a run (before and after each effect), so that tests can stop there."""
@@ -50,12 +58,15 @@ def no_boundary(name: str) -> None:
 class _Page:
     """The writes of one page of steps, per side, and what came of them."""
 
+    steps: Sequence[PlannedStep]
+    line: Line
     writes: dict[Side, list[tuple[PlannedStep, Write]]] = field(
         default_factory=lambda: {"crm": [], "erp": []}
     )
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     failures: dict[int, Failure] = field(default_factory=dict)
     away: TryLater | None = None
+    sending: list[Future[None]] = field(default_factory=list)
 
 
 class Executor:
@@ -81,31 +92,94 @@ class Executor:
 
     def apply(self) -> None:
         """All planned steps of the run; raises `TryLater` where a system went away meanwhile."""
-        for page in self._store.runs.steps(self._run, state="planned", page=PAGE):
-            for entity in dict.fromkeys(step.entity for step in page):
-                self._apply_page([s for s in page if s.entity == entity], self._lines[entity])
-                self._progress(f"writing {entity}", len(page))
-            self._renew()
+        # Leaving waits for what is on its way: no write may come after the run was closed.
+        with ThreadPoolExecutor(2) as pool:
+            flying: _Page | None = None
+            for steps, line in self._pages():
+                if flying and _depends(line, flying.line):
+                    self._land(flying)
+                    flying = None
+                page = self._prepare(steps, line)
+                self._journal(page)
+                flying = self._send(pool, page, flying)
+                self._renew()
+            if flying:
+                self._land(flying)
 
-    def _apply_page(self, steps: Sequence[PlannedStep], line: Line) -> None:
-        page = self._prepare(steps, line)
+    def _pages(self) -> Iterator[tuple[list[PlannedStep], Line]]:
+        """Steps of one entity each, as many as fill whole batches of the systems they go to."""
+        steps: list[PlannedStep] = []
+        left: dict[Side, int] = {}
+        for step in chain.from_iterable(self._store.runs.steps(self._run, state="planned")):
+            busy = [s for s in SIDES if s in step.body.writes or s in step.body.native]
+            if steps and (
+                step.entity != steps[0].entity
+                or len(steps) >= PAGE
+                or any(not left[side] for side in busy)
+            ):
+                yield steps, self._lines[steps[0].entity]
+                steps = []
+            if not steps:
+                left = {side: _whole(lane) for side, lane in self._lines[step.entity].lanes.items()}
+            steps.append(step)
+            for side in busy:
+                left[side] -= 1
+        if steps:
+            yield steps, self._lines[steps[0].entity]
+
+    def _journal(self, page: _Page) -> None:
         if page.writes["crm"] or page.writes["erp"]:
             with transaction.atomic():
                 for side in SIDES:
                     self._store.journal.intend(self._run, side, page.writes[side])
             self._boundary("intents journalled")
-            self._send(page, line)
-            self._boundary("answers received")
-        settler = Settler(self._store, self._run, line)
-        with transaction.atomic():
-            settler.settle(steps, page.writes, page.outcomes, page.failures)
-        self.writes += sum(isinstance(out, Written) for out in page.outcomes.values())
-        self._boundary("page settled")
+
+    def _send(self, pool: ThreadPoolExecutor, page: _Page, before: _Page | None) -> _Page:
+        """Start a page's writes once the answers to the page before are in, then settle that one.
+
+        Both sides at the same time: they are two systems, and each has one caller.
+        """
+        if before:
+            self._answers(before)
+            if before.away:
+                self._settle(before)
+                # Journalled and never sent: settled as what did not happen.
+                self._settle(page)
+                raise before.away
+        page.sending = [
+            pool.submit(self._send_side, page, page.line.lanes[side])
+            for side in SIDES
+            if page.writes[side]
+        ]
+        if before:
+            self._settle(before)
+        return page
+
+    def _land(self, page: _Page) -> None:
+        """Wait for a page's answers and settle it; raises `TryLater` where a system went away."""
+        self._answers(page)
+        self._settle(page)
         if page.away:
             raise page.away
 
+    def _answers(self, page: _Page) -> None:
+        for future in page.sending:
+            future.result()
+        for side in SIDES:
+            self._lost(page, page.line.lanes[side])
+        if page.sending:
+            self._boundary("answers received")
+
+    def _settle(self, page: _Page) -> None:
+        settler = Settler(self._store, self._run, page.line)
+        with transaction.atomic():
+            settler.settle(page.steps, page.writes, page.outcomes, page.failures)
+        self.writes += sum(isinstance(out, Written) for out in page.outcomes.values())
+        self._boundary("page settled")
+        self._progress(f"writing {page.line.entity}", len(page.steps))
+
     def _prepare(self, steps: Sequence[PlannedStep], line: Line) -> _Page:
-        page = _Page()
+        page = _Page(steps, line)
         links = Links(self._store)
         for step in steps:
             try:
@@ -141,20 +215,6 @@ class Executor:
             fields = lane.mapper.put(step.body.writes[lane.side], current, links.locate(lane.side))
         return Update(resource=lane.resource, key=key, id=record, expected=expected, fields=fields)
 
-    def _send(self, page: _Page, line: Line) -> None:
-        """Both sides at the same time: they are two systems, and each has one caller."""
-        busy = [side for side in SIDES if page.writes[side]]
-        if len(busy) == 1:
-            self._send_side(page, line.lanes[busy[0]])
-        else:
-            with ThreadPoolExecutor(2) as pool:
-                for future in [
-                    pool.submit(self._send_side, page, line.lanes[side]) for side in busy
-                ]:
-                    future.result()
-        for side in busy:
-            self._lost(page, line.lanes[side])
-
     def _send_side(self, page: _Page, lane: Lane) -> None:
         planned = page.writes[lane.side]
         size = max(1, lane.capabilities.max_write)
@@ -188,6 +248,18 @@ class Executor:
                     del page.outcomes[write.key]
                 else:
                     page.outcomes[write.key] = recovered
+
+
+def _whole(lane: Lane) -> int:
+    """How many writes of a page fill whole batches of that side."""
+    size = max(1, lane.capabilities.max_write)
+    return size * max(1, math.ceil(WRITES / size))
+
+
+def _depends(line: Line, flying: Line) -> bool:
+    """Do records of one line need what another one is making?"""
+    needs = {entity for lane in line.lanes.values() for entity in lane.mapper.references.values()}
+    return line.entity != flying.entity or line.entity in needs
 
 
 def recover_open(store: Store, lines: Mapping[str, Line]) -> int:

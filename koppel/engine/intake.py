@@ -6,13 +6,14 @@ things behind: replicas of uncoupled records, and the couplings that were touche
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 
-from koppel.connectors.base import Change, Gone, Record
+from koppel.connectors.base import Change, ChangePage, Gone, Record
 from koppel.engine.lines import Lane, Line
 from koppel.engine.links import Links
 from koppel.mapping.faults import BadValue
@@ -22,11 +23,16 @@ from koppel.store.models import Run
 from koppel.store.values import ReplicaRow
 from koppel.sync.features import STRONG_KEYS
 from koppel.sync.match import block_keys, features
-from koppel.sync.rule import Side
+from koppel.sync.rule import SIDES, Side
 
 PAGE = 200
 
 _encoder = msgspec.msgpack.Encoder()
+
+Fetch = Callable[[Sequence[str]], Mapping[str, Record | Gone]]
+
+_ONE: dict[Side, frozenset[Side]] = {side: frozenset((side,)) for side in SIDES}
+_BOTH: frozenset[Side] = frozenset(SIDES)
 
 Progress = Callable[[str, int], None]
 """Called with what is going on and how many records that concerned so far."""
@@ -36,7 +42,7 @@ Progress = Callable[[str, int], None]
 class Work:
     """What one entity's plan has to look at: touched coupling -> the sides that changed."""
 
-    touched: dict[str, set[Side]] = field(default_factory=dict)
+    touched: dict[str, frozenset[Side]] = field(default_factory=dict)
     gone: dict[tuple[Side, str], Gone] = field(default_factory=dict)
     at: dict[tuple[Side, str], datetime] = field(default_factory=dict)
     """When a touched record changed, in UTC, where the system tells."""
@@ -44,6 +50,31 @@ class Work:
     cursors: dict[Side, str] = field(default_factory=dict)
     read: int = 0
     echoes: int = 0
+
+    def touch(self, coupling: str, side: Side) -> None:
+        """A coupling has to be looked at, for this side changed."""
+        # Shared sets: a run may touch a hundred thousand couplings.
+        one = _ONE[side]
+        self.touched[coupling] = one if self.touched.get(coupling, one) == one else _BOTH
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the store knows of the records of one page of changes."""
+
+    coupled: Mapping[str, tuple[str, str, str]]
+    replicas: Mapping[str, tuple[str, bool]]
+    stuck: Mapping[str, str]
+    forced: bool
+
+    def idle(self, change: Change) -> bool:
+        """An uncoupled record that is what it was when it was last dealt with."""
+        if _stuck(change, self.stuck):
+            return True
+        known = self.replicas.get(change.id)
+        # A fresh row was read for a plan that was never carried out: what that plan would
+        # have coupled is not so, hence its links have to be looked up anew.
+        return not self.forced and known is not None and not known[1] and _echo(change, known[0])
 
 
 class Intake:
@@ -54,23 +85,46 @@ class Intake:
         self._line = line
         self._run = run
         self._progress = progress
-        self.links = Links(store, run)
+        self.links = Links(store, run, line.parents)
         self.work = Work()
 
     def changes(self) -> Work:
         """Everything since the cursors."""
         for side, lane in self._line.lanes.items():
-            since = self._store.couplings.cursor(self._line.entity, side)
-            while True:
-                page = lane.connector.changes(lane.resource, since, PAGE)
-                self._take(side, lane, page.changes)
-                since = page.cursor
-                if not page.more:
-                    break
-            self.work.cursors[side] = since
+            with ThreadPoolExecutor(1) as caller:
+                for page, fetched in self._ahead(side, lane, caller):
+                    self._take(side, lane, page.changes, fetch=fetched)
+                    self.work.cursors[side] = page.cursor
             self._waiting(side, lane)
         self._resolved()
         return self.work
+
+    def _ahead(
+        self, side: Side, lane: Lane, caller: Executor
+    ) -> Iterator[tuple[ChangePage, Fetch]]:
+        """Pages of changes with their records: the next is read while this one is worked on.
+
+        One thread calls the connector, in the same order as without it.
+        """
+        since = self._store.couplings.cursor(self._line.entity, side)
+        coming: Future[ChangePage] | None = caller.submit(
+            lane.connector.changes, lane.resource, since, PAGE
+        )
+        before: tuple[ChangePage, Fetch] | None = None
+        while coming:
+            page = coming.result()
+            news = self._news(side, page.changes)
+            fetching = caller.submit(lane.fetch, news) if news else None
+            coming = (
+                caller.submit(lane.connector.changes, lane.resource, page.cursor, PAGE)
+                if page.more
+                else None
+            )
+            if before:
+                yield before
+            before = page, _fetch_with(caller, lane, fetching)
+        if before:
+            yield before
 
     def sweep(self, sides: Iterable[Side]) -> Work:
         """All ids of these sides: finds deletes, and changes that no cursor told."""
@@ -106,61 +160,91 @@ class Intake:
 
     def _resolved(self) -> None:
         for coupling in self._store.inbox.resolved_couplings(self._line.entity):
-            self.work.touched.setdefault(coupling, set()).update(self._line.lanes)
+            for side in self._line.lanes:
+                self.work.touch(coupling, side)
 
     def _take(
-        self, side: Side, lane: Lane, changes: Sequence[Change], *, forced: bool = False
+        self,
+        side: Side,
+        lane: Lane,
+        changes: Sequence[Change],
+        *,
+        forced: bool = False,
+        fetch: Fetch | None = None,
     ) -> None:
         for start in range(0, len(changes), PAGE):
-            self._page(side, lane, changes[start : start + PAGE], forced)
+            self._page(side, lane, changes[start : start + PAGE], forced, fetch or lane.fetch)
 
-    def _page(self, side: Side, lane: Lane, changes: Sequence[Change], forced: bool) -> None:
+    def _news(self, side: Side, changes: Iterable[Change]) -> list[str]:
+        """Uncoupled records of a page that will have to be fetched."""
+        latest = {change.id: change for change in changes}
+        known = self._known(side, latest)
+        return [
+            record
+            for record, change in latest.items()
+            if record not in known.coupled and not change.gone and not known.idle(change)
+        ]
+
+    def _known(self, side: Side, records: Collection[str], *, forced: bool = False) -> _Known:
+        entity = self._line.entity
+        coupled = self._store.couplings.versions(entity, side, records)
+        return _Known(
+            coupled=coupled,
+            replicas=self._store.replica.versions(
+                entity, side, [record for record in records if record not in coupled]
+            ),
+            stuck={} if forced else self._store.inbox.quarantined(entity, side, records),
+            forced=forced,
+        )
+
+    def _page(
+        self, side: Side, lane: Lane, changes: Sequence[Change], forced: bool, fetch: Fetch
+    ) -> None:
         entity = self._line.entity
         latest = {change.id: change for change in changes}
-        coupled = self._store.couplings.versions(entity, side, latest)
-        known = self._store.replica.versions(entity, side, latest.keys() - coupled.keys())
-        stuck = {} if forced else self._store.inbox.quarantined(entity, side, latest)
+        known = self._known(side, latest, forced=forced)
         wanted: list[str] = []
         for record, change in latest.items():
-            if record in coupled:
-                coupling, version, state = coupled[record]
-                if state in ("undone", "parted"):
-                    continue
-                if change.gone:
-                    self.work.gone[side, record] = Gone(
-                        resource=lane.resource, id=record, merged_into=change.merged_into
-                    )
-                if not forced and (_echo(change, version) or _stuck(change, stuck)):
-                    self.work.echoes += 1
-                else:
-                    self.work.touched.setdefault(coupling, set()).add(side)
-                    if change.at is not None:
-                        self.work.at[side, record] = change.at
+            if record in known.coupled:
+                self._coupled(side, lane, change, known)
             elif change.gone:
                 self._store.replica.remove(entity, side, [record])
-            elif _stuck(change, stuck) or (
-                # A fresh row was read for a plan that was never carried out: what that plan would
-                # have coupled is not so, hence its links have to be looked up anew.
-                not forced
-                and record in known
-                and not known[record][1]
-                and _echo(change, known[record][0])
-            ):
+            elif known.idle(change):
                 self.work.echoes += 1
             else:
                 wanted.append(record)
         if wanted:
-            self._replicate(side, lane, wanted, stuck)
+            self._replicate(side, lane, fetch(wanted), known.stuck)
         self._progress(f"reading {entity} from {lane.name}", len(latest))
 
+    def _coupled(self, side: Side, lane: Lane, change: Change, known: _Known) -> None:
+        """A change of a coupled record: the coupling is touched, unless it is an echo."""
+        record = change.id
+        coupling, version, state = known.coupled[record]
+        if state in ("undone", "parted"):
+            return
+        if change.gone:
+            self.work.gone[side, record] = Gone(
+                resource=lane.resource, id=record, merged_into=change.merged_into
+            )
+        if not known.forced and (_echo(change, version) or _stuck(change, known.stuck)):
+            self.work.echoes += 1
+            return
+        self.work.touch(coupling, side)
+        if change.at is not None:
+            self.work.at[side, record] = change.at
+
     def _replicate(
-        self, side: Side, lane: Lane, wanted: Sequence[str], stuck: dict[str, str]
+        self,
+        side: Side,
+        lane: Lane,
+        fetched: Mapping[str, Record | Gone],
+        stuck: Mapping[str, str],
     ) -> None:
-        """Fetch uncoupled records and keep what matching needs."""
+        """Keep of uncoupled records what matching needs."""
         entity = self._line.entity
         rows: list[ReplicaRow] = []
         done: list[str] = []
-        fetched = lane.fetch(wanted)
         self.links.prepare(lane, fetched.values())
         for record, found in fetched.items():
             if isinstance(found, Gone):
@@ -180,7 +264,9 @@ class Intake:
     def _row(self, side: Side, lane: Lane, found: Record) -> ReplicaRow | None:
         entity = self._line.entity
         try:
-            canonical = lane.mapper.get(found, self.links.resolve(side))
+            canonical = lane.mapper.get(
+                found, self.links.resolve(side), country_of=self.links.country_of
+            )
         except BadValue as error:
             self.bad(side, lane, found, error)
             return None
@@ -223,6 +309,20 @@ def _echo(change: Change, version: str) -> bool:
     return bool(version) and not change.gone and change.version == version
 
 
-def _stuck(change: Change, stuck: dict[str, str]) -> bool:
+def _stuck(change: Change, stuck: Mapping[str, str]) -> bool:
     """In quarantine, and known to be still what it was when it failed."""
     return change.id in stuck and change.version == stuck[change.id]
+
+
+def _fetch_with(
+    caller: Executor, lane: Lane, coming: Future[dict[str, Record | Gone]] | None
+) -> Fetch:
+    """A fetch that gives what is on its way already, and asks for the rest in the same thread."""
+
+    def fetch(wanted: Sequence[str]) -> Mapping[str, Record | Gone]:
+        found = coming.result() if coming else {}
+        missing = [record for record in wanted if record not in found]
+        more = caller.submit(lane.fetch, missing).result() if missing else {}
+        return {record: found[record] if record in found else more[record] for record in wanted}
+
+    return fetch

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from koppel.connectors.base import Capabilities, Connector, FieldInfo, Gone, Record, Resource
 from koppel.errors import Defect, NeedsUser
 from koppel.mapping.document import load_mapping, load_rule, shipped_mapping
+from koppel.mapping.faults import DocumentFaults
+from koppel.mapping.fit import unfit
 from koppel.mapping.mapper import Mapper, compile_mapping
 from koppel.model import ENTITIES
 from koppel.store import Store
 from koppel.sync.match import Rarity
-from koppel.sync.rule import SIDES, Rule, Side
+from koppel.sync.rule import SIDES, Rule, Side, other
 
 HINT_SECRET = "hint_secret"
 """A connection's secret of its own: signs what the system sends to Koppel."""
@@ -61,7 +64,25 @@ class Line:
     entity: str
     rule: Rule
     lanes: dict[Side, Lane]
+    parents: dict[str, Line] = field(default_factory=dict)
     rarity: tuple[int, Rarity] | None = None
+
+    def supplies(self, side: Side) -> dict[str, tuple[str, ...]]:
+        """Fields that a new record of `side` may have from its own system: name -> natives.
+
+        Only those that the other side may receive, and whose natives feed no other field.
+        """
+        here, there = self.lanes[side].mapper, self.lanes[other(side)].mapper
+        users = Counter(native for natives in here.natives.values() for native in natives)
+        found: dict[str, tuple[str, ...]] = {}
+        for name, rule in self.rule.fields.items():
+            if rule.direction not in ("both", f"to_{other(side)}"):
+                continue
+            for member in self.rule.groups.get(name, (name,)):
+                natives = here.natives.get(member, ())
+                if member in there.writable and all(users[native] == 1 for native in natives):
+                    found[member] = natives
+        return found
 
 
 @dataclass
@@ -177,7 +198,14 @@ class Lines:
                     mapper=mapper,
                     capabilities=connector.capabilities(mapper.resource),
                 )
-            self._built[rule.entity] = Line(entity=rule.entity, rule=rule, lanes=lanes)
+            mappers = {side: lane.mapper for side, lane in lanes.items()}
+            faults = unfit(rule, mappers, source=f"rules/{rule.entity}.toml")
+            if faults:
+                raise DocumentFaults(faults)
+            parents = {need: self._built[need] for need in rule.needs if need in self._built}
+            self._built[rule.entity] = Line(
+                entity=rule.entity, rule=rule, lanes=lanes, parents=parents
+            )
         return self._built[rule.entity]
 
     def all(self, entities: Sequence[str] | None = None) -> list[Line]:

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from koppel.connectors.base import Gone, Record
-from koppel.engine.lines import Lane
+from koppel.engine.lines import Lane, Line
 from koppel.store import Store
 from koppel.store.models import Run
-from koppel.sync.rule import Side
+from koppel.sync.rule import SIDES, Side
+
+_KEPT = 20_000
 
 
 class Links:
     """Looks links up and remembers the answers, for one page or one plan."""
 
-    def __init__(self, store: Store, run: Run | None = None) -> None:
+    def __init__(
+        self, store: Store, run: Run | None = None, parents: Mapping[str, Line] | None = None
+    ) -> None:
         self._store = store
         self._run = run
+        self._parents = parents or {}
+        self._countries: dict[tuple[str, str], str | None] = {}
         self._couplings: dict[tuple[str, Side, str], str | None] = {}
         self._records: dict[tuple[str, Side, str], str | None] = {}
 
     def prepare(self, lane: Lane, records: Iterable[Record | Gone]) -> None:
         """Look up in one go what the references of these records point to."""
+        if len(self._couplings) > _KEPT:
+            self._couplings = {}
         for name, entity in lane.mapper.references.items():
             natives = lane.mapper.natives.get(name, ())
             wanted = {
@@ -46,6 +54,44 @@ class Links:
                     self._couplings[entity, lane.side, native] = (
                         known[native][0] if native in known else planned.get(native)
                     )
+
+    def country_of(self, entity: str, coupling: str) -> str | None:
+        """The country (alpha-2) of a coupled record, planned ones included: the ERP's word first.
+
+        A contact's national phone numbers are read as those of its partner's country.
+        """
+        key = (entity, coupling)
+        if key not in self._countries:
+            if len(self._countries) > _KEPT:
+                self._countries = {}
+            self._countries[key] = self._country(entity, coupling)
+        return self._countries[key]
+
+    def _country(self, entity: str, coupling: str) -> str | None:
+        line = self._parents.get(entity)
+        if line is None:
+            return None
+        records = self._contents(entity, coupling)
+        for side in reversed(SIDES):
+            record = records.get(side)
+            if isinstance(record, Record):
+                country = line.lanes[side].mapper.country(record)
+                if country:
+                    return country
+        return None
+
+    def _contents(self, entity: str, coupling: str) -> dict[Side, Record | Gone | None]:
+        row = self._store.couplings.by_id([coupling]).get(coupling)
+        if row is not None:
+            return {side: row.base(side) for side in SIDES}
+        if self._run is None:
+            return {}
+        ids = self._store.runs.planned_records(self._run, coupling)
+        return {
+            side: found.content
+            for side, record in ids.items()
+            for found in self._store.replica.get(entity, side, [record]).values()
+        }
 
     def resolve(self, side: Side) -> Callable[[str, str], str | None]:
         """(entity, native id) -> coupling id."""

@@ -124,7 +124,7 @@ class Planner:
     def _one(
         self,
         coupling: CouplingRow,
-        sides: set[Side],
+        sides: frozenset[Side],
         records: Mapping[Side, Mapping[str, Record | Gone]],
         waiting: Mapping[str, Any],
     ) -> None:
@@ -190,7 +190,10 @@ class Planner:
     def _canonical(self, side: Side, record: Record | Gone | None) -> dict[str, Any] | None:
         if not isinstance(record, Record):
             return None
-        return self._line.lanes[side].mapper.get(record, self._intake.links.resolve(side))
+        links = self._intake.links
+        return self._line.lanes[side].mapper.get(
+            record, links.resolve(side), country_of=links.country_of
+        )
 
     def _step(
         self,

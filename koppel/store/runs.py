@@ -15,6 +15,7 @@ from koppel.store.codec import decode, decode_record, encode, encode_record
 from koppel.store.models import Run, Step
 from koppel.store.opening import Clock
 from koppel.store.values import NativeWrite, PlannedStep, StepBody
+from koppel.sync.rule import Side
 from koppel.sync.state import FieldChange, FieldConflict, FieldNotice
 
 _COLUMNS = (
@@ -159,6 +160,14 @@ class RunStore:
             counts[kind] = counts.get(kind, 0) + many
             counts[f"{kind}:{state}"] = many
         return counts
+
+    def planned_records(self, run: Run, coupling: str) -> dict[Side, str]:
+        """The native ids of a coupling that this plan is going to make."""
+        row = Step.objects.filter(run_id=run.id, coupling=coupling).only("crm_id", "erp_id").first()
+        found: dict[Side, str | None] = (
+            {"crm": row.crm_id, "erp": row.erp_id} if row is not None else {}
+        )
+        return {side: record for side, record in found.items() if record}
 
     def planned_link(
         self, run: Run, entity: str, side: str, records: Sequence[str]
