@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from koppel.connectors.base import Gone, Outcome, Record, Refused, Unknown, Write, Written
 from koppel.engine.lines import Line
 from koppel.mapping.faults import BadValue, Unresolved
@@ -57,6 +59,8 @@ class Settler:
         self._store = store
         self._run = run
         self._line = line
+        self._supplies = {side: line.supplies(side) for side in SIDES}
+        self._owing: list[tuple[Side, str]] = []
 
     def settle(
         self,
@@ -92,6 +96,10 @@ class Settler:
         self._store.couplings.save(halves, in_step=False)
         self._store.runs.mark_steps(self._run, done, "done")
         self._tidy(keep)
+        for side, record in self._owing:
+            self._store.inbox.wait(
+                self._line.entity, side, record, reason="has values of its own for the other side"
+            )
 
     def _journal(self, writes: Writes, outcomes: Mapping[str, Outcome]) -> None:
         rows: list[tuple[str, str, Record | Gone | None, str]] = []
@@ -150,7 +158,33 @@ class Settler:
             if isinstance(outcome, Written) or (after is not None and step.kind != "undo"):
                 assert after is not None
                 row.put(side, after)
+        if step.kind == "create":
+            self._owe(row, step, sent)
         return row
+
+    def _owe(
+        self, row: CouplingRow, step: PlannedStep, sent: Mapping[Side, Outcome | None]
+    ) -> None:
+        """What the new record got from its own system (a number, a default) goes across next.
+
+        The base is kept without it, so that the next pass finds it as something new.
+        """
+        for side, outcome in sent.items():
+            after = outcome.after if isinstance(outcome, Written) else None
+            if not isinstance(after, Record):
+                continue
+            given = step.body.writes.get(side, {})
+            own = {
+                native
+                for name, natives in self._supplies[side].items()
+                if name not in given
+                for native in natives
+                if after.fields.get(native) not in (None, "", [], ())
+            }
+            if own:
+                kept = {name: value for name, value in after.fields.items() if name not in own}
+                row.put(side, structs.replace(after, fields=kept))
+                self._owing.append((side, after.id))
 
     def _half(
         self, step: PlannedStep, known: CouplingRow | None, sent: Mapping[Side, Outcome | None]

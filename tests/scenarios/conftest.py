@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from koppel.store import open_store
 from tests.scenarios.pair import KEY, START, PairOfSystems, make_pair
+from tests.scenarios.real import RealPair
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +24,14 @@ def store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pair(tmp_path: Path, store_template: Path) -> PairOfSystems:
     """A coupled pair of empty memory systems."""
     return make_pair(tmp_path, store_template)
+
+
+@pytest.fixture(scope="session")
+def real_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealPair]:
+    """A Creme and a Tryton without partners, and a Koppel that knows both; one for all modules."""
+    found = RealPair("pair", "bare", tmp_path_factory.mktemp("real"))
+    try:
+        found.init()
+        yield found
+    finally:
+        found.stop()

@@ -1,0 +1,51 @@
+"""What a system gives a new record by itself, such as its number, reaches the other side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from koppel.connectors.memory_system import MemorySystem, Row
+from koppel.testing.generated import ERP_RESOURCES, crm_fields, partners
+from tests.scenarios.pair import make_pair
+
+
+class NumberingErp(MemorySystem):
+    """Gives each new party a number, as a sequence does."""
+
+    def create(
+        self, resource: str, fields: Mapping[str, Any], by: str, key: str | None = None
+    ) -> Row:
+        row = super().create(resource, fields, by, key)
+        if resource == "party":
+            row.fields["code"] = f"K-{row.id}"
+        return row
+
+
+def test_the_number_that_the_erp_gives_is_in_the_crm_after_the_same_run(
+    tmp_path: Path, store_template: Path
+) -> None:
+    pair = make_pair(tmp_path, store_template, erp=NumberingErp("erp", ERP_RESOURCES))
+    partner = next(iter(partners(1)))
+    crm = pair.crm_human.create("organisation", crm_fields(partner))
+    run = pair.sync()
+    assert run.counts["writes"] == 2
+    seen = pair.crm_human.read("organisation", crm)
+    assert seen is not None
+    assert seen["customer_number"] == "K-1"
+    assert pair.sync().counts["writes"] == 0
+    assert pair.store.inbox.all_pending() == []
+
+
+def test_undo_of_such_a_run_takes_the_number_back_too(tmp_path: Path, store_template: Path) -> None:
+    pair = make_pair(tmp_path, store_template, erp=NumberingErp("erp", ERP_RESOURCES))
+    partner = next(iter(partners(1)))
+    crm = pair.crm_human.create("organisation", crm_fields(partner))
+    before = pair.crm_human.read("organisation", crm)
+    run = pair.sync()
+    engine = pair.engine()
+    engine.apply(engine.undo(run.id))
+    assert pair.crm_human.read("organisation", crm) == before
+    assert not list(pair.erp.table("party").living())
+    assert pair.sync().counts["writes"] == 0
