@@ -1,0 +1,153 @@
+"""Durable processes: named steps, each done once, that go on where they stopped.
+
+A step's intent is committed before its work begins and its result after it ended, so a process
+that is killed at any instant goes on with the step at which it was: a step that was done is not
+done again, one that was under way is. Its work must therefore look before it acts.
+
+What stops a process decides how it goes on: `TryLater` waits and is tried again by itself, `Held`
+and `NeedsUser` wait for a person, a `Defect` ends it. A kill leaves it `running`, due at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from koppel.engine.executor import Boundary, no_boundary
+from koppel.errors import Defect, KoppelError, NeedsUser, TryLater
+from koppel.store import Store
+from koppel.store.models import Process
+
+T = TypeVar("T")
+
+FIRST_WAIT = 5.0
+LONGEST_WAIT = 300.0
+"""Seconds before a process that waits for a system is tried again: doubled up to this."""
+
+
+class Held(KoppelError):
+    """The process waits for a person. `details` are further sentences, line by line."""
+
+    def __init__(
+        self, message: str, *, place: str = "", remedy: str = "", details: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message, place=place, remedy=remedy)
+        self.details = tuple(details)
+
+
+class Ended(KoppelError):
+    """The process is over before its last step, and rightly so: cancelled, or nothing to do."""
+
+
+class Steps:
+    """A running process as its work sees it."""
+
+    def __init__(self, store: Store, row: Process, boundary: Boundary) -> None:
+        self._store = store
+        self._boundary = boundary
+        self.row = row
+        self._memo = store.processes.memo(row)
+
+    def do(self, name: str, work: Callable[[], T]) -> T:
+        """The result of a step: remembered if it was done before, else by doing it now.
+
+        A result is a plain value as the store keeps it (texts, numbers, dates, lists, dicts).
+        """
+        if name in self._memo:
+            found: T = self._memo[name]
+            return found
+        lease = f"process-{self.row.id}"
+        self._store.lease.take(lease)
+        self._store.processes.save(self.row, step=name, state="running", why="", remedy="")
+        self._boundary(f"before {name}")
+        result = work()
+        self._boundary(f"after {name}")
+        self._memo[name] = result
+        self._store.processes.remember(self.row, self._memo)
+        self._boundary(f"remembered {name}")
+        return result
+
+    def done(self, name: str) -> bool:
+        """Was this step done already?"""
+        return name in self._memo
+
+    def forget(self, *names: str) -> None:
+        """Do these steps again: what they found no longer holds."""
+        for name in names:
+            self._memo.pop(name, None)
+        self._store.processes.remember(self.row, self._memo)
+
+    def note(self, name: str, value: Any) -> None:
+        """Remember a value that is no step of its own."""
+        self._memo[name] = value
+        self._store.processes.remember(self.row, self._memo)
+
+    def noted(self, name: str) -> Any:
+        """A value of `note`, or None."""
+        return self._memo.get(name)
+
+    def log(self, text: str) -> None:
+        """A sentence for the process's log."""
+        self._store.processes.log(self.row, text)
+
+
+_locks: dict[str, threading.Lock] = {}
+_locks_guard = threading.Lock()
+
+
+def _lock_of(id: str) -> threading.Lock:
+    with _locks_guard:
+        return _locks.setdefault(id, threading.Lock())
+
+
+class Durable:
+    """Runs processes: at most one thread of one program works on each."""
+
+    def __init__(self, store: Store, *, boundary: Boundary = no_boundary) -> None:
+        self._store = store
+        self._boundary = boundary
+
+    def run(self, id: str, work: Callable[[Steps], None]) -> Process:
+        """Go on with a process until it ends or waits; where another is at it, leave it alone."""
+        lock = _lock_of(id)
+        lease = f"process-{id}"
+        with lock:
+            row = self._store.processes.get(id)
+            if row.state not in ("running", "waiting") or not self._store.lease.take(lease):
+                return row
+            try:
+                self._work(row, work)
+            finally:
+                self._store.lease.give_back(lease)
+        return row
+
+    def _work(self, row: Process, work: Callable[[Steps], None]) -> None:
+        processes = self._store.processes
+        processes.save(row, attempts=row.attempts + 1, state="running")
+        try:
+            work(Steps(self._store, row, self._boundary))
+        except TryLater as error:
+            wait = error.after or min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(row.attempts - 1, 6))
+            self._stop(row, "waiting", error, next_at=self._store.clock() + timedelta(seconds=wait))
+        except Ended as error:
+            self._stop(row, "cancelled", error, ended_at=self._store.clock(), next_at=None)
+        except (Held, NeedsUser) as error:
+            details = list(error.details) if isinstance(error, Held) else []
+            self._stop(row, "held", error, details=details, next_at=None)
+        except (Defect, KoppelError) as error:
+            self._stop(row, "failed", error, ended_at=self._store.clock(), next_at=None)
+        else:
+            processes.save(
+                row, state="done", why="", remedy="", details=[], next_at=None,
+                ended_at=self._store.clock(),
+            )  # fmt: skip
+
+    def _stop(self, row: Process, state: str, error: KoppelError, **values: Any) -> None:
+        why = KoppelError(error.message, place=error.place).__str__()
+        self._store.processes.save(row, state=state, why=why, remedy=error.remedy, **values)
+        self._store.processes.log(row, f"{state}: {why}")
+
+
+__all__ = ["Durable", "Ended", "Held", "Steps"]
