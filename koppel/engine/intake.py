@@ -146,11 +146,16 @@ class Intake:
             self._take(side, lane, [Change(id=record, gone=True) for record in missing])
         return self.work
 
-    def only(self, selection: dict[Side, list[str]]) -> Work:
-        """Just these records, on demand; no cursor moves."""
+    def only(self, selection: dict[Side, list[str]], *, both: bool = False) -> Work:
+        """Just these records, on demand; no cursor moves.
+
+        `both`: the other sides of their couplings are read too, whether a change is known or not.
+        """
         for side, records in selection.items():
             lane = self._line.lanes[side]
             self._take(side, lane, [Change(id=record) for record in records], forced=True)
+        if both:
+            self.work.touched.update(dict.fromkeys(self.work.touched, _BOTH))
         self._resolved()
         return self.work
 

@@ -202,7 +202,9 @@ class Engine:
         intake = Intake(self.store, line, run, self.progress)
         if selection is not None:
             chosen = selection.get(line.entity, {})
-            intake.only({side: list(records) for side, records in chosen.items()})
+            # Who names a record wants it in step now, also with what no poll has found yet.
+            asked = run.trigger not in _ROUTINE
+            intake.only({side: list(ids) for side, ids in chosen.items()}, both=asked)
         else:
             sides = [
                 side

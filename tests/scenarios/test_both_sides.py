@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from koppel.connectors.memory_system import MemorySystem, Row
-from koppel.testing.generated import ERP_RESOURCES, crm_fields, partners
-from tests.scenarios.pair import make_pair
+from koppel.testing.generated import ERP_RESOURCES, crm_fields, erp_fields, partners
+from tests.scenarios.pair import PairOfSystems, make_pair
 
 
 class NumberingErp(MemorySystem):
@@ -48,4 +48,18 @@ def test_undo_of_such_a_run_takes_the_number_back_too(tmp_path: Path, store_temp
     engine.apply(engine.undo(run.id))
     assert pair.crm_human.read("organisation", crm) == before
     assert not list(pair.erp.table("party").living())
+    assert pair.sync().counts["writes"] == 0
+
+
+def test_who_asks_for_one_record_gets_the_other_sides_news_too(pair: PairOfSystems) -> None:
+    partner = next(iter(partners(1)))
+    crm = pair.crm_human.create("organisation", crm_fields(partner))
+    erp = pair.erp_human.create("party", erp_fields(partner))
+    pair.sync()
+    pair.erp_human.edit("party", erp, {"name": "Renamed GmbH"})
+    run = pair.sync(selection={"partner": {"crm": [crm]}}, trigger="button")
+    assert run.counts["writes"] == 1
+    seen = pair.crm_human.read("organisation", crm)
+    assert seen is not None
+    assert seen["name"] == "Renamed GmbH"
     assert pair.sync().counts["writes"] == 0
