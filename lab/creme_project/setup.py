@@ -146,20 +146,43 @@ def people() -> None:
 
 
 def coupling_role():
-    """Organisations and contacts, all rights on them; nothing else."""
-    from creme.creme_core.models import UserRole
-    from creme.persons import get_contact_model, get_organisation_model
+    """All rights on partners, products, quotes, orders and invoices; a look at opportunities."""
+    from creme import billing, opportunities, persons, products
+    from creme.creme_core.auth.entity_credentials import EntityCredentials
+    from creme.creme_core.models import SetCredentials, UserRole
+    from django.contrib.contenttypes.models import ContentType
 
-    models = [get_organisation_model(), get_contact_model()]
-    found = UserRole.objects.filter(name="Koppel").first()
-    role = found or UserRole.objects.smart_create(
-        name="Koppel", creatable_models=models, listable_models=models
-    )
-    role.allowed_apps = ["persons"]
+    opportunity = opportunities.get_opportunity_model()
+    models = [
+        persons.get_organisation_model(),
+        persons.get_contact_model(),
+        products.get_product_model(),
+        products.get_service_model(),
+        billing.get_quote_model(),
+        billing.get_sales_order_model(),
+        billing.get_invoice_model(),
+        billing.get_credit_note_model(),
+        billing.get_product_line_model(),
+        billing.get_service_line_model(),
+    ]
+    role, _new = UserRole.objects.get_or_create(name="Koppel")
+    role.allowed_apps = ["persons", "products", "billing", "opportunities"]
     role.save()
-    if not found:
-        for model in models:
+    types = [ContentType.objects.get_for_model(model) for model in models]
+    role.creatable_ctypes.set(types)
+    role.listable_ctypes.set(types)
+    there = set(SetCredentials.objects.filter(role=role).values_list("ctype", flat=True))
+    for model, content_type in zip(models, types, strict=True):
+        if content_type.pk not in there:
             allow_all(role, model)
+    seen = ContentType.objects.get_for_model(opportunity)
+    if seen.pk not in there:
+        SetCredentials.objects.create(
+            role=role,
+            set_type=SetCredentials.ESET_ALL,
+            ctype=seen,
+            value=EntityCredentials.VIEW,
+        )
     return role
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from creme.creme_core.apps import CremeAppConfig
+from django.apps import apps
 from django.utils.translation import gettext_lazy as _
 
 
@@ -28,14 +29,22 @@ class KoppelCremeConfig(CremeAppConfig):
     def register_permissions(self, special_perm_registry) -> None:
         from . import rights
 
-        special_perm_registry.register(rights.synchronise_now)
+        special_perm_registry.register(rights.synchronise_now, rights.transfer_order)
 
     def register_bricks(self, brick_registry) -> None:
         from . import bricks
 
-        brick_registry.register(bricks.KoppelBrick)
+        brick_registry.register(bricks.KoppelBrick, bricks.FiguresBrick)
+        if apps.is_installed("creme.billing"):
+            brick_registry.register(bricks.OrderBrick)
+
+    def register_buttons(self, button_registry) -> None:
+        if apps.is_installed("creme.billing"):
+            from . import buttons
+
+            button_registry.register(buttons.TransferButton)
 
     def register_setting_keys(self, setting_key_registry) -> None:
         from . import setting_keys
 
-        setting_key_registry.register(setting_keys.placed)
+        setting_key_registry.register(setting_keys.placed, setting_keys.sales_placed)

@@ -1,4 +1,4 @@
-"""Koppel's block on the pages of organisations and contacts."""
+"""Koppel's blocks: on the pages of partners and products, of customers' figures, and of orders."""
 
 from __future__ import annotations
 
@@ -6,11 +6,28 @@ from typing import Any
 
 from creme.creme_core.gui.bricks import SimpleBrick
 from creme.persons import get_contact_model, get_organisation_model
+from django.apps import apps
 from django.utils.translation import gettext_lazy as _
 
-from . import card, rights
+from . import card, rights, sales
 from .resources import resource_of
-from .views.page import last_result
+from .views.page import last_result, last_transfer
+
+
+def _products() -> tuple[Any, ...]:
+    if not apps.is_installed("creme.products"):
+        return ()
+    from creme.products import get_product_model
+
+    return (get_product_model(),)
+
+
+def _orders() -> tuple[Any, ...]:
+    if not apps.is_installed("creme.billing"):
+        return ()
+    from creme.billing import get_quote_model, get_sales_order_model
+
+    return get_quote_model(), get_sales_order_model()
 
 
 class KoppelBrick(SimpleBrick):
@@ -23,8 +40,8 @@ class KoppelBrick(SimpleBrick):
         "App: Koppel"
     )
     template_name = "koppel_creme/bricks/record.html"
-    target_ctypes = (get_organisation_model(), get_contact_model())
-    dependencies = (get_organisation_model(), get_contact_model())
+    target_ctypes = (get_organisation_model(), get_contact_model(), *_products())
+    dependencies = target_ctypes
 
     def get_template_context(self, context: dict, **extra: Any) -> dict:
         entity = context["object"]
@@ -35,6 +52,59 @@ class KoppelBrick(SimpleBrick):
             resource=kind.name,
             result=last_result(context["request"], kind.name, entity.pk),
             may_synchronise=context["user"].has_special_perm(rights.synchronise_now),
+            **extra,
+        )
+
+    def detailview_display(self, context: dict) -> str:
+        return self._render(self.get_template_context(context))
+
+
+class FiguresBrick(SimpleBrick):
+    """Turnover, open items, backlog, credit, dunning; orders and invoices of the customer."""
+
+    id = SimpleBrick.generate_id("koppel_creme", "figures")
+    verbose_name = _("Koppel: figures from the ERP")
+    description = _(
+        "Shows turnover, open items, credit, orders and invoices of this organisation as the ERP "
+        "knows them.\nApp: Koppel"
+    )
+    template_name = "koppel_creme/bricks/sales.html"
+    target_ctypes = (get_organisation_model(),)
+    dependencies = target_ctypes
+
+    def get_template_context(self, context: dict, **extra: Any) -> dict:
+        entity = context["object"]
+        return super().get_template_context(
+            context,
+            told=sales.figures(entity.pk),
+            resource=resource_of(type(entity)).name,
+            **extra,
+        )
+
+    def detailview_display(self, context: dict) -> str:
+        return self._render(self.get_template_context(context))
+
+
+class OrderBrick(SimpleBrick):
+    """Where a quote or a sales order stands in the ERP, line by line."""
+
+    id = SimpleBrick.generate_id("koppel_creme", "order")
+    verbose_name = _("Koppel: order in the ERP")
+    description = _(
+        "Shows number, status, deliveries and invoices of this document in the ERP.\nApp: Koppel"
+    )
+    template_name = "koppel_creme/bricks/sales.html"
+    target_ctypes = _orders()
+    dependencies = target_ctypes
+
+    def get_template_context(self, context: dict, **extra: Any) -> dict:
+        entity = context["object"]
+        kind = resource_of(type(entity))
+        return super().get_template_context(
+            context,
+            told=sales.order(kind.name, entity.pk),
+            resource=kind.name,
+            result=last_transfer(context["request"], kind.name, entity.pk),
             **extra,
         )
 

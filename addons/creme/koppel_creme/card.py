@@ -45,30 +45,50 @@ _rest = _Rest()
 
 def card(resource: str, pk: int) -> Card:
     """The card of a record; never raises, and answers within the time-out."""
+    asked = ask(f"/api/card/{conf.connection()}/{resource}/{pk}")
+    if asked.unknown:
+        return Card(state=_("Koppel does not know this record yet."))
+    return Card(trouble=asked.trouble) if asked.trouble else _read(asked.body)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What Koppel says to a question: a `body`, or a sentence of `trouble`, or `unknown` (404)."""
+
+    body: dict[str, Any] = field(default_factory=dict)
+    trouble: str = ""
+    unknown: bool = False
+
+
+def ask(path: str, timeout: float = koppel.TIMEOUT, *, pressed: bool = False) -> Asked:
+    """Ask Koppel for what a page shows; never raises, and answers within the time-out.
+
+    `pressed`: a person waits for it, so a Koppel that was away a moment ago is asked all the same.
+    """
     if not conf.koppel_url():
-        return Card(trouble=_("Koppel is not set up here: its address is missing in the settings."))
+        return Asked(
+            trouble=_("Koppel is not set up here: its address is missing in the settings.")
+        )
     if time.monotonic() < _rest.until:
-        return _away()
-    answer = koppel.call("GET", f"/api/card/{conf.connection()}/{resource}/{pk}")
+        return Asked(trouble=_away())
+    answer = koppel.call("GET", path, timeout=timeout)
     if not answer.reached:
         _rest.until = time.monotonic() + REST_SECONDS
-        return _away()
+        return Asked(trouble=_away())
     if answer.status == 404:
-        return Card(state=_("Koppel does not know this record yet."))
+        return Asked(unknown=True)
     if answer.status in (401, 403):
-        return Card(
+        return Asked(
             trouble=_("Koppel does not accept Creme's signature; compare the two hint secrets.")
         )
     if answer.status != 200 or not isinstance(answer.body, dict):
-        return Card(trouble=_("Koppel answered with an error; its log tells more."))
-    return _read(answer.body)
+        return Asked(trouble=_("Koppel answered with an error; its log tells more."))
+    return Asked(body=answer.body)
 
 
-def _away() -> Card:
-    return Card(
-        trouble=_(
-            "Koppel cannot be reached at the moment. Creme works as ever; what is changed now"
-        )
+def _away() -> str:
+    return (
+        _("Koppel cannot be reached at the moment. Creme works as ever; what is changed now")
         + " "
         + _("is brought into step when Koppel is back.")
     )
@@ -84,7 +104,7 @@ def _read(body: dict[str, Any]) -> Card:
         erp_number=None if number is None else str(number),
         last_in_step=_moment(body.get("last_in_step")),
         conflicts=conflicts if isinstance(conflicts, int) else 0,
-        url=_link(body.get("url")),
+        url=link(body.get("url")),
         messages=tuple(map(str, messages)) if isinstance(messages, list) else (),
     )
 
@@ -96,7 +116,7 @@ def _moment(text: Any) -> datetime | None:
         return None
 
 
-def _link(given: Any) -> str:
+def link(given: Any) -> str:
     """A link for people: a path is completed with Koppel's address; only web addresses pass."""
     text = given if isinstance(given, str) else ""
     if text.startswith("/") and not text.startswith("//"):
@@ -117,18 +137,12 @@ def synchronise(resource: str, pk: int, username: str) -> Result:
     """Ask Koppel to bring one record into step now, in the name of a Creme user."""
     if not conf.koppel_url():
         return Result(False, _("Koppel is not set up here."))
-    answer = koppel.call(
-        "POST",
-        f"/api/sync/{conf.connection()}/{resource}/{pk}",
-        {"user": username},
-        timeout=SYNCHRONISE_TIMEOUT,
-    )
-    if not answer.reached:
+    answer = press(f"/api/sync/{conf.connection()}/{resource}/{pk}", username)
+    if answer is None:
         return Result(False, _("Koppel cannot be reached at the moment; please try again later."))
-    body = answer.body if isinstance(answer.body, dict) else {}
-    changes = body.get("changes")
-    ok = answer.status == 200 and body.get("ok") is True
-    message = body.get("message")
+    changes = answer.get("changes")
+    ok = answer.get("ok") is True
+    message = answer.get("message")
     return Result(
         ok,
         message
@@ -138,3 +152,12 @@ def synchronise(resource: str, pk: int, username: str) -> Result:
         if isinstance(changes, list)
         else (),
     )
+
+
+def press(path: str, username: str) -> dict[str, Any] | None:
+    """Tell Koppel that a user pressed a button; its answer, None where Koppel is away."""
+    answer = koppel.call("POST", path, {"user": username}, timeout=SYNCHRONISE_TIMEOUT)
+    if not answer.reached:
+        return None
+    body = answer.body if isinstance(answer.body, dict) else {}
+    return {**body, "ok": answer.status == 200 and body.get("ok") is True}

@@ -35,6 +35,8 @@ class Done:
 
 def do(session: Session, kind: Resource, wish: Mapping[str, Any], locked: Locked) -> Done:
     """Do what is wished, or raise a `Refusal` or one of Creme's own exceptions."""
+    if kind.read_only:
+        raise Refusal("forbidden", f"{kind.name} is only read by Koppel, never written.")
     if wish["kind"] == "create":
         return _create(session, kind, wish)
     entity = locked.entities.get(record_id(wish))
@@ -74,7 +76,8 @@ def _fill(
     session: Session, kind: Resource, entity: CremeEntity, fields: Mapping[str, Any], *, new: bool
 ) -> None:
     kind.check_names(session, fields)
-    changed = [part.assign(session, entity, fields, new=new) for part in kind.parts]
+    # The columns come last: Creme's own check of them looks at the whole record.
+    changed = [part.assign(session, entity, fields, new=new) for part in reversed(kind.parts)]
     if new or any(changed):
         entity.save()
     again = [part.follow(session, entity, fields, new=new) for part in kind.parts]

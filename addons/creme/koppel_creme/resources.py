@@ -1,6 +1,7 @@
 """The kinds of record that Koppel may read and write here, each put together from parts.
 
-A further kind (quotes, orders, products) is one more entry in `_make`, with parts of its own.
+A further kind is one more entry in `_make`, with parts of its own. Those of Creme's apps that are
+not installed are left out.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import Any
 from creme.creme_core.auth.entity_credentials import EntityCredentials
 from creme.creme_core.models import CremeEntity
 from creme.persons import get_contact_model, get_organisation_model
+from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 
+from . import extras
 from .errors import BadCall, Invalid
 from .parts import Part
-from .parts.addresses import Addresses
+from .parts.addresses import Addresses, DocumentAddresses
 from .parts.columns import Columns
 from .parts.custom import CustomFields
 from .parts.relations import Employer, Roles
@@ -27,10 +30,23 @@ from .session import Session
 class Resource:
     """One kind of record. `name` stays the same where an installation swaps the model."""
 
-    def __init__(self, name: str, model: type[CremeEntity], parts: Iterable[Part]) -> None:
+    def __init__(
+        self,
+        name: str,
+        model: type[CremeEntity],
+        parts: Iterable[Part],
+        *,
+        read_only: bool = False,
+    ) -> None:
         self.name = name
         self.model = model
         self.parts = tuple(parts)
+        self.read_only = read_only
+
+    @property
+    def app(self) -> str:
+        """The app of Creme to which a user needs access for this kind of record."""
+        return self.model._meta.app_label
 
     @property
     def content_type(self) -> ContentType:
@@ -45,10 +61,13 @@ class Resource:
 
     def describe(self, session: Session) -> dict[str, Any]:
         """Name, label and fields, for people and for programs."""
+        fields = [field for part in self.parts for field in part.describe(session)]
+        if self.read_only:
+            fields = [{**field, "writable": False, "required": False} for field in fields]
         return {
             "name": self.name,
             "label": str(self.model._meta.verbose_name),
-            "fields": [field for part in self.parts for field in part.describe(session)],
+            "fields": fields,
         }
 
     def read(self, session: Session, ids: Collection[int]) -> dict[int, dict[str, Any]]:
@@ -97,7 +116,7 @@ def version(fields: Mapping[str, Any]) -> str:
 
 def _make() -> dict[str, Resource]:
     organisation, contact = get_organisation_model(), get_contact_model()
-    found = (
+    found = [
         Resource(
             "persons.organisation",
             organisation,
@@ -108,8 +127,62 @@ def _make() -> dict[str, Resource]:
             contact,
             (Columns(contact), Addresses(contact), Roles(), Employer(), CustomFields(contact)),
         ),
-    )
+    ]
+    if apps.is_installed("creme.products"):
+        found += _catalog()
+    if apps.is_installed("creme.billing"):
+        found += _documents()
+    if apps.is_installed("creme.opportunities"):
+        found += _opportunities()
     return {resource.name: resource for resource in found}
+
+
+def _catalog() -> Iterable[Resource]:
+    from creme.products import get_product_model, get_service_model
+
+    for name, model in (
+        ("products.product", get_product_model()),
+        ("products.service", get_service_model()),
+    ):
+        yield Resource(name, model, (Columns(model, extras.CATEGORIES), CustomFields(model)))
+
+
+def _documents() -> Iterable[Resource]:
+    from creme import billing
+    from creme.billing.constants import REL_SUB_BILL_ISSUED, REL_SUB_BILL_RECEIVED
+
+    from .parts.lines import Lines
+    from .parts.parties import Parties
+
+    for name, model in (
+        ("billing.quote", billing.get_quote_model()),
+        ("billing.salesorder", billing.get_sales_order_model()),
+        ("billing.invoice", billing.get_invoice_model()),
+        ("billing.creditnote", billing.get_credit_note_model()),
+    ):
+        parts = (
+            Columns(model),
+            Parties(model, REL_SUB_BILL_ISSUED, REL_SUB_BILL_RECEIVED),
+            DocumentAddresses(model),
+            Lines(model),
+            CustomFields(model),
+        )
+        yield Resource(name, model, parts)
+
+
+def _opportunities() -> Iterable[Resource]:
+    from creme.opportunities import get_opportunity_model
+    from creme.opportunities.constants import REL_OBJ_EMIT_ORGA, REL_SUB_TARGETS
+
+    from .parts.parties import Parties
+
+    model = get_opportunity_model()
+    parts = (
+        Columns(model),
+        Parties(model, REL_OBJ_EMIT_ORGA, REL_SUB_TARGETS),
+        CustomFields(model),
+    )
+    yield Resource("opportunities.opportunity", model, parts, read_only=True)
 
 
 _resources: dict[str, Resource] = {}
@@ -127,6 +200,13 @@ def resource(name: str) -> Resource:
     found = resources().get(name)
     if found is None:
         raise BadCall(404, "unknown_resource", f"There is no resource named {name!r}.")
+    return found
+
+
+def resource_for(session: Session, name: str) -> Resource:
+    """The kind of that name for this user, who needs access to its app."""
+    found = resource(name)
+    session.user.has_perm_to_access_or_die(found.app)
     return found
 
 

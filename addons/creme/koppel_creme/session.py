@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from creme.creme_core.models import CremeEntity
+from creme.creme_core.models import CremeEntity, Currency
 from creme.persons import get_organisation_model
 from django.contrib.auth import get_user_model
 
@@ -27,8 +27,8 @@ class Session:
     def outward(self, model) -> dict[int, str]:
         """For a small table behind a choice: its primary keys, each with the stable wire value.
 
-        Users go by their name; all else by the uuid that Creme itself keeps when a configuration
-        is moved from one installation to another.
+        Users go by their name, currencies by their ISO code; all else by the uuid that Creme itself
+        keeps when a configuration is moved from one installation to another.
         """
         return self.keep(("outward", model), lambda: _outward(model))
 
@@ -54,9 +54,21 @@ class Session:
 def _outward(model) -> dict[int, str]:
     if issubclass(model, get_user_model()):
         return dict(model.objects.values_list("pk", "username"))
+    if model is Currency:
+        return _currencies()
     if any(column.name == "uuid" for column in model._meta.concrete_fields):
         return {pk: str(uuid) for pk, uuid in model.objects.values_list("pk", "uuid")}
     return {pk: str(pk) for pk in model.objects.values_list("pk", flat=True)}
+
+
+def _currencies() -> dict[int, str]:
+    """ISO codes; where two currencies have the same one, the older has it."""
+    found: dict[int, str] = {}
+    for pk, code, uuid in Currency.objects.order_by("pk").values_list(
+        "pk", "international_symbol", "uuid"
+    ):
+        found[pk] = str(uuid) if code in found.values() else code
+    return found
 
 
 def choices(session: Session, model) -> list[dict[str, str]]:

@@ -19,4 +19,6 @@ urlpatterns = [
         page.synchronise,
         name="koppel_creme__synchronise",
     ),
+    path("transfer/<str:resource>/<int:entity_id>", page.transfer, name="koppel_creme__transfer"),
+    path("refresh/<str:resource>/<int:entity_id>", page.refresh, name="koppel_creme__refresh"),
 ]

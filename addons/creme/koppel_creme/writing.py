@@ -37,7 +37,7 @@ from . import deeds, hints, reading
 from .errors import BadCall, Invalid, Refusal
 from .models import DoneWrite
 from .parts.columns import refused
-from .resources import Resource, resource, resources
+from .resources import Resource, resource, resource_for
 from .session import Session
 
 logger = logging.getLogger(__name__)
@@ -56,9 +56,9 @@ def write(session: Session, batch: Sequence[Wish]) -> list[Told]:
     if len(batch) > MAX_WRITE:
         raise BadCall(400, "too_many", f"At most {MAX_WRITE} writes per call.")
     for wish in batch:
-        _check_shape(wish)
+        _check_shape(session, wish)
     # A workflow may change other records of the same batch: then each goes alone.
-    ours = [kind.content_type for kind in resources().values()]
+    ours = [resource(name).content_type for name in {wish["resource"] for wish in batch}]
     alone = Workflow.objects.filter(enabled=True, content_type__in=ours).exists()
     outcomes: list[Told] = []
     with hints.quiet():
@@ -73,7 +73,7 @@ def recover(session: Session, wish: Wish) -> Told | None:
     A write with the same key that is still under way is waited for: taking the key blocks until
     that one's transaction ends.
     """
-    _check_shape(wish)
+    _check_shape(session, wish)
     try:
         with atomic():
             DoneWrite.objects.create(**_named(wish))
@@ -88,7 +88,7 @@ class _NotDone(Exception):
     """Leaves a transaction without a trace."""
 
 
-def _check_shape(wish: Any) -> None:
+def _check_shape(session: Session, wish: Any) -> None:
     if not isinstance(wish, Mapping) or wish.get("kind") not in deeds.KINDS:
         raise BadCall(400, "bad_write", f"A write has one of the kinds {', '.join(deeds.KINDS)}.")
     key = wish.get("key")
@@ -96,7 +96,7 @@ def _check_shape(wish: Any) -> None:
         raise BadCall(400, "bad_write", "A write needs a key of 1 to 200 characters.")
     if not isinstance(wish.get("fields", {}), Mapping):
         raise BadCall(400, "bad_write", "The fields of a write are an object.")
-    resource(wish.get("resource", ""))
+    resource_for(session, wish.get("resource", ""))
 
 
 def _groups(batch: Sequence[Wish], most: int) -> Iterator[list[Wish]]:
@@ -172,6 +172,9 @@ class _Group:
         if not ids:
             return {}
         every = set().union(*ids.values())
+        for name, some in ids.items():
+            for part in resource(name).parts:
+                every.update(part.hanging(some))
         _locked(CremeEntity.objects.filter(pk__in=every))
         _locked(get_address_model().objects.filter(object__in=every))
         found = {}

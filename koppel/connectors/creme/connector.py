@@ -33,7 +33,19 @@ from koppel.connectors.creme import wire
 from koppel.connectors.http import HttpSession, Patience, Reply, ReplyLost, Timeouts, Unauthorized
 from koppel.errors import Defect, NeedsUser, TryLater
 
-RESOURCES = ("persons.organisation", "persons.contact")
+PARTNERS = ("persons.organisation", "persons.contact")
+SALES = (
+    "products.product",
+    "products.service",
+    "billing.quote",
+    "billing.salesorder",
+    "billing.invoice",
+    "billing.creditnote",
+    "opportunities.opportunity",
+)
+"""Only where Creme's apps for them are installed; whoever couples no sales does without."""
+READ_ONLY = frozenset(("opportunities.opportunity",))
+RESOURCES = (*PARTNERS, *SALES)
 MAX_FETCH = 200
 MAX_WRITE = 100
 _SWEEP = 1000
@@ -125,27 +137,32 @@ class CremeConnector:
 
     def check(self) -> Health:
         answer = self._get("health", {}, wire.HealthAnswer)
-        missing = [name for name in RESOURCES if name not in answer.resources]
-        messages = [*answer.messages]
-        if missing:
-            messages.append(f"This add-on ({answer.addon}) does not offer {', '.join(missing)}.")
+        messages = [*answer.messages, *self._missing(PARTNERS, answer)]
         return Health(
             ok=not messages,
             system=answer.system,
             version=answer.version,
             user=answer.user,
-            messages=tuple(messages),
+            messages=(*messages, *answer.notes, *self._missing(SALES, answer)),
         )
+
+    def _missing(self, wanted: Sequence[str], answer: wire.HealthAnswer) -> list[str]:
+        missing = [name for name in wanted if name not in answer.resources]
+        if not missing:
+            return []
+        return [f"This Creme or its add-on ({answer.addon}) does not offer {', '.join(missing)}."]
 
     def capabilities(self, resource: str) -> Capabilities:
         self._known(resource)
+        writable = resource not in READ_ONLY
         return Capabilities(
             changes="log",
             deletes="log",
             create_key="native",
             lock="version",
-            actions=frozenset({"restore"}),
+            actions=frozenset({"restore"} if writable else ()),
             webhooks="hint",
+            writable=writable,
             max_fetch=MAX_FETCH,
             max_write=MAX_WRITE,
         )

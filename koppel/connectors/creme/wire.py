@@ -55,6 +55,7 @@ class HealthAnswer(Struct, frozen=True):
     user: str
     resources: list[str]
     messages: list[str]
+    notes: list[str] = []
 
 
 class WireChoice(Struct, frozen=True):

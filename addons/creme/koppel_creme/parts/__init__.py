@@ -40,6 +40,10 @@ class Part:
         """Write what hangs on the saved entity; True where the entity must be saved again."""
         return False
 
+    def hanging(self, ids: Collection[int]) -> Collection[int]:
+        """Further entities to lock before one of these records is changed."""
+        return ()
+
     def touched_by_merge(self, survivor: int) -> Collection[int]:
         """Records whose fields here change when others were merged into `survivor`."""
         return ()

@@ -4,6 +4,9 @@
 null for the whole object removes the address. `other_addresses` is a list that is written as a
 whole: an entry with an `id` changes that address, one without makes one, and what is not in the
 list any more is removed.
+
+Quotes, orders and invoices have the first two only, and Creme never leaves them without: it copies
+those of the target. So there an address without content is null on the wire, and null empties it.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from . import Part
 from .columns import refused
 
 _FIELDS = ("name", "address", "po_box", "zipcode", "city", "department", "state", "country")
+_CONTENT = _FIELDS[1:]
 _MAIN = {"billing_address": "Billing address", "shipping_address": "Shipping address"}
 _OTHERS = "other_addresses"
 
@@ -146,6 +150,47 @@ class Addresses(Part):
                 raise refused(error.message_dict, f"{place}.") from None
             address.save()
         return address
+
+
+class DocumentAddresses(Addresses):
+    """Billing and shipping address of a quote, an order, an invoice or a credit note."""
+
+    names = frozenset(_MAIN)
+
+    def describe(self, session: Session) -> list[dict[str, Any]]:
+        return [told for told in super().describe(session) if told["name"] in _MAIN]
+
+    def read(self, session: Session, ids: Collection[int]) -> dict[int, dict[str, Any]]:
+        records = super().read(session, ids)
+        for record in records.values():
+            del record[_OTHERS]
+            for main in _MAIN:
+                if record[main] is not None and _is_placeholder(record[main]):
+                    record[main] = None
+        return records
+
+    def narrow(self, session: Session, queryset, match: Mapping[str, Any]):
+        told = {name: value for name, value in match.items() if name in _MAIN and value is not None}
+        return super().narrow(session, queryset, told)
+
+    def follow(self, session: Session, entity, fields: Mapping[str, Any], *, new: bool) -> bool:
+        again = False
+        for main in _MAIN.keys() & fields.keys():
+            given = fields[main]
+            if given is None:
+                given = dict.fromkeys(_CONTENT)
+            elif new:
+                # Nothing of the target's own address, which Creme copied, stays in between.
+                given = {**dict.fromkeys(_CONTENT), **_checked(main, given)}
+            again |= self._write_main(session, entity, main, given)
+        return again
+
+
+def _is_placeholder(told: Mapping[str, Any]) -> bool:
+    """Is this empty, or what Creme makes where the target has no address: just its own name?"""
+    if any(told[name] for name in _CONTENT[1:]):
+        return False
+    return told["address"] in (None, told["name"])
 
 
 def _checked(place: str, given: Any) -> Mapping[str, Any]:

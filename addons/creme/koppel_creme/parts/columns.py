@@ -21,14 +21,16 @@ _HOUSEKEEPING = frozenset(
     ("id", "cremeentity_ptr", "entity_type", "header_filter_search_field", "is_deleted", "uuid",
      "sandbox", "extra_data", "image", "modified", "is_user", "billing_address", "shipping_address")
 )  # fmt: skip
-_READ_ONLY = frozenset(("created", "is_managed"))
+_READ_ONLY = frozenset(("created", "is_managed", "total_vat", "total_no_vat"))
 
 
 class Columns(Part):
     """All columns of a model that people can see, found through Django's own description of it."""
 
-    def __init__(self, model: type[CremeEntity]) -> None:
+    def __init__(self, model: type[CremeEntity], starting: Mapping[str, str] | None = None) -> None:
+        """`starting`: for new records, values of choices that Creme needs and nobody told."""
         self.model = model
+        self.starting = dict(starting or {})
         self.columns: dict[str, models.Field] = {
             column.name: column
             for column in model._meta.concrete_fields
@@ -59,6 +61,7 @@ class Columns(Part):
             "label": str(column.verbose_name),
             "writable": name not in _READ_ONLY,
             "required": name not in _READ_ONLY
+            and name not in self.starting
             and (asked or not (column.blank or column.has_default() or name == "user")),
         }
         if kind == "text":
@@ -114,6 +117,8 @@ class Columns(Part):
         return queryset
 
     def assign(self, session: Session, entity, fields: Mapping[str, Any], *, new: bool) -> bool:
+        if new:
+            fields = {**self._starting(session), **fields}
         touched = self.columns.keys() & fields.keys()
         changed = False
         for name in touched:
@@ -127,6 +132,14 @@ class Columns(Part):
         if new or changed:
             self._validate(entity, touched, new)
         return changed
+
+    def _starting(self, session: Session) -> dict[str, str]:
+        """Those of the starting values that this installation (still) has."""
+        return {
+            name: value
+            for name, value in self.starting.items()
+            if value in session.inward(self.columns[name].related_model)
+        }
 
     def _validate(self, entity, touched: Collection[str], new: bool) -> None:
         """Creme's own checks. On an update nothing is blamed that is not touched.

@@ -1,4 +1,7 @@
-"""The custom fields that an administrator added in Creme: `cf_<id>`, whatever they are called."""
+"""The custom fields that an administrator added in Creme: `cf_<id>`, whatever they are called.
+
+The few that the add-on itself brings along go by fixed names, and their choices by their text.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 from creme.creme_core.models import CustomField, CustomFieldEnumValue
 from django.core.exceptions import ValidationError
 
-from .. import values
+from .. import extras, values
 from ..errors import Invalid
 from ..session import Session
 from . import Part
@@ -31,7 +34,7 @@ class CustomFields(Part):
         return session.keep(
             ("custom", self.model),
             lambda: {
-                f"{PREFIX}{field.pk}": field
+                wire_name(field): field
                 for field in CustomField.objects.compatible(self.model).filter(is_deleted=False)
             },
         )
@@ -44,8 +47,10 @@ class CustomFields(Part):
             rows = CustomFieldEnumValue.objects.filter(
                 custom_field__in=[field.pk for field in self.fields(session).values()]
             )
+            ours = {f.pk for f in self.fields(session).values() if extras.wire_name(f)}
             for row in rows:
-                found[row.custom_field_id][row.pk] = (str(row.uuid), row.value)
+                key = row.value if row.custom_field_id in ours else str(row.uuid)
+                found[row.custom_field_id][row.pk] = (key, row.value)
             return found
 
         return session.keep(("custom choices", self.model), make)
@@ -75,6 +80,7 @@ class CustomFields(Part):
 
     def read(self, session: Session, ids: Collection[int]) -> dict[int, dict[str, Any]]:
         known = self.fields(session)
+        names = {field.pk: name for name, field in known.items()}
         empty = {
             name: [] if field.field_type == CustomField.MULTI_ENUM else None
             for name, field in known.items()
@@ -86,7 +92,7 @@ class CustomFields(Part):
         for table, fields in tables.items():
             rows = table.objects.filter(custom_field__in=fields, entity__in=ids)
             for pk, field_id, value in rows.values_list("entity_id", "custom_field_id", "value"):
-                name = f"{PREFIX}{field_id}"
+                name = names[field_id]
                 self._put(session, records[pk], name, known[name], value)
         for record in records.values():
             for value in record.values():
@@ -168,6 +174,11 @@ class CustomFields(Part):
             _column(field).clean(value, row)
         except ValidationError as error:
             raise refused({name: error.messages}) from None
+
+
+def wire_name(field: CustomField) -> str:
+    """The name of a custom field on the wire."""
+    return extras.wire_name(field) or f"{PREFIX}{field.pk}"
 
 
 def _column(field: CustomField):

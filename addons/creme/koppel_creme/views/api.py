@@ -20,7 +20,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from .. import __version__, feed, reading, tokens, writing
 from ..errors import BadCall
-from ..resources import resource, resources
+from ..resources import Resource, resource_for, resources
 from ..session import Session
 
 logger = logging.getLogger(__name__)
@@ -65,8 +65,7 @@ def _answered(request: HttpRequest, view: _View) -> HttpResponse:
     set_global_info(user=user, per_request_cache={})
     language = user.language or translation.get_language()
     with translation.override(language), timezone.override(UTC):
-        for kind in resources().values():
-            user.has_perm_to_access_or_die(kind.model._meta.app_label)
+        user.has_perm_to_access_or_die("persons")
         given = request.GET if request.method == "GET" else _body(request)
         return JsonResponse(view(Session(user), given), json_dumps_params={"ensure_ascii": False})
 
@@ -111,19 +110,13 @@ _RIGHTS = {
 
 @_endpoint("GET")
 def health(session: Session, given: Any) -> Any:
-    """Who are we, and what may our user do?"""
+    """Who are we, and what may our user do? What sales need is told apart: not all couple them."""
     user = session.user
-    messages = []
+    messages, notes = [], []
     for kind in resources().values():
-        lacking = [] if user.has_perm_to_create(kind.model) else ["create"]
-        lacking += [
-            name
-            for name, right in _RIGHTS.items()
-            if not user.is_superuser
-            and not user.role.can_do_on_model(user=user, model=kind.model, owner=None, perm=right)
-        ]
+        lacking = _lacking(user, kind)
         if lacking:
-            messages.append(
+            (messages if kind.app == "persons" else notes).append(
                 f"The Creme user {user.username} may not {', '.join(lacking)} {kind.name}."
             )
     if not session.managed():
@@ -135,7 +128,23 @@ def health(session: Session, given: Any) -> Any:
         "user": user.username,
         "resources": list(resources()),
         "messages": messages,
+        "notes": notes,
     }
+
+
+def _lacking(user: Any, kind: Resource) -> list[str]:
+    """What this user may not do with a kind of record."""
+    if not user.has_perm_to_access(kind.app):
+        return ["access"]
+    lacking = [] if kind.read_only or user.has_perm_to_create(kind.model) else ["create"]
+    if user.is_superuser:
+        return lacking
+    wanted = {"view": EntityCredentials.VIEW} if kind.read_only else _RIGHTS
+    return lacking + [
+        name
+        for name, right in wanted.items()
+        if not user.role.can_do_on_model(user=user, model=kind.model, owner=None, perm=right)
+    ]
 
 
 @_endpoint("GET")
@@ -147,21 +156,21 @@ def describe(session: Session, given: Any) -> Any:
 @_endpoint("GET")
 def now(session: Session, given: Any) -> Any:
     """A cursor after which every later change is told."""
-    resource(given.get("resource", ""))
+    resource_for(session, given.get("resource", ""))
     return {"cursor": str(feed.now())}
 
 
 @_endpoint("GET")
 def changes(session: Session, given: Any) -> Any:
     """What changed since a cursor."""
-    kind = resource(given.get("resource", ""))
+    kind = resource_for(session, given.get("resource", ""))
     return feed.changes(session, kind, given.get("since") or None, _whole(given, "limit", 200))
 
 
 @_endpoint("GET")
 def ids(session: Session, given: Any) -> Any:
     """One page of the sweep."""
-    kind = resource(given.get("resource", ""))
+    kind = resource_for(session, given.get("resource", ""))
     return reading.sweep(session, kind, _whole(given, "after", 0), _whole(given, "limit", 1000))
 
 
@@ -171,7 +180,7 @@ def fetch(session: Session, given: Any) -> Any:
     wanted = given.get("ids")
     if not isinstance(wanted, list) or not all(isinstance(pk, str) for pk in wanted):
         raise BadCall(400, "bad_ids", "ids must be a list of texts.")
-    return reading.fetch(session, resource(given.get("resource", "")), wanted)
+    return reading.fetch(session, resource_for(session, given.get("resource", "")), wanted)
 
 
 @_endpoint("POST")
@@ -180,7 +189,7 @@ def find(session: Session, given: Any) -> Any:
     match = given.get("match")
     if not isinstance(match, dict) or not match:
         raise BadCall(400, "bad_match", "match must name at least one field.")
-    kind = resource(given.get("resource", ""))
+    kind = resource_for(session, given.get("resource", ""))
     return {"records": reading.find(session, kind, match, _whole(given, "limit", 5))}
 
 
