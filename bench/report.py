@@ -1,0 +1,214 @@
+"""From figures to tables: for the terminal (rich) and for `docs/performance.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One table."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def print(self, console: Console) -> None:
+        """For people at a terminal."""
+        table = Table(title=self.title, title_justify="left")
+        for place, column in enumerate(self.columns):
+            table.add_column(column, justify="left" if place == 0 else "right")
+        for row in self.rows:
+            table.add_row(*row)
+        console.print(table)
+
+    def markdown(self) -> str:
+        """For the documentation."""
+        lines = [
+            f"**{self.title}**",
+            "",
+            _line(self.columns),
+            _line(["---", *["---:"] * (len(self.columns) - 1)]),
+            *[_line(row) for row in self.rows],
+        ]
+        return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def sheets(figures: Mapping[str, Any]) -> list[Sheet]:
+    """All tables that these figures fill."""
+    found = []
+    if figures.get("memory"):
+        found += [_memory(figures["memory"]), _calls(figures["memory"])]
+    if figures.get("real"):
+        found += [_real(figures["real"]), _later(figures["real"])]
+    return [*found, _goals(figures)]
+
+
+def _memory(sizes: Sequence[Mapping[str, Any]]) -> Sheet:
+    columns = (
+        "memory pair, partners on each side",
+        "first coupling, per s",
+        "created on the other side, per s",
+        "1 % changed, s",
+        "nothing changed, s",
+        "nothing changed, all ids swept, s",
+        "peak memory, MB",
+    )
+    rows = [
+        (
+            f"{one['records']:,}",
+            f"{one['first']['per_second']:,.0f}",
+            f"{one['created']['per_second']:,.0f}" if "created" in one else "-",
+            f"{one['delta']['seconds']:.2f}",
+            f"{one['nothing']['seconds']:.2f}",
+            f"{one['sweep']['seconds']:.2f}",
+            f"{one['peak_mb']:.0f}",
+        )
+        for one in sizes
+    ]
+    return Sheet("Memory pair: speed and memory of Koppel's process", columns, rows)
+
+
+def _calls(sizes: Sequence[Mapping[str, Any]]) -> Sheet:
+    columns = (
+        "memory pair, calls per record",
+        "first, CRM",
+        "first, ERP",
+        "1 % changed, CRM",
+        "1 % changed, ERP",
+        "records fetched, nothing changed",
+    )
+    rows = []
+    for one in sizes:
+        cells = [
+            f"{_all_calls(one[run]['calls'][side]) / one[run]['records']:.3f}"
+            for run in ("first", "delta")
+            for side in ("crm", "erp")
+        ]
+        rows.append((f"{one['records']:,}", *cells, str(_fetches(one))))
+    return Sheet("Memory pair: calls per record", columns, rows)
+
+
+def _all_calls(calls: Mapping[str, int]) -> int:
+    return sum(many for name, many in calls.items() if name != "writes")
+
+
+def _fetches(one: Mapping[str, Any]) -> int:
+    return sum(
+        calls.get("fetch", 0)
+        for run in ("nothing", "sweep")
+        for calls in one[run]["calls"].values()
+    )
+
+
+_DIRECTIONS = {"to_crm": "Tryton to Creme", "to_erp": "Creme to Tryton"}
+
+
+def _real(real: Mapping[str, Any]) -> Sheet:
+    columns = (
+        f"real pair, {real['records']:,} partners created",
+        "tight loop, per s",
+        "Koppel, per s",
+        "Koppel / tight loop",
+        "Koppel's own work, ms per record",
+        "calls per record, CRM",
+        "calls per record, ERP",
+        "kB per record, CRM",
+        "kB per record, ERP",
+    )
+    rows = []
+    for key, name in _DIRECTIONS.items():
+        one = real[key]
+        first, sides = one["first"], one["first"]["sides"]
+        records = first["records"]
+        kb = {side: tap["sent_kb"] + tap["received_kb"] for side, tap in sides.items()}
+        rows.append(
+            (
+                name,
+                f"{one['tight']['per_second']:.1f}",
+                f"{first['per_second']:.1f}",
+                f"{one['ratio']:.0%}",
+                f"{1000 * first['own_seconds'] / records:.1f}",
+                *(f"{sides[side]['calls'] / records:.3f}" for side in ("crm", "erp")),
+                *(f"{kb[side] / records:.2f}" for side in ("crm", "erp")),
+            )
+        )
+    return Sheet("Real pair: the first coupling, reading and planning included", columns, rows)
+
+
+def _later(real: Mapping[str, Any]) -> Sheet:
+    columns = ("real pair, later runs", "records", "seconds", "writes", "calls CRM", "calls ERP")
+    rows = [
+        (
+            name,
+            f"{one['records']:,}",
+            f"{one['seconds']:.2f}",
+            str(one["writes"]),
+            str(one["sides"]["crm"]["calls"]),
+            str(one["sides"]["erp"]["calls"]),
+        )
+        for key, name in (("delta", "1 % changed in Tryton"), ("nothing", "nothing changed"))
+        for one in (real["to_crm"][key],)
+    ]
+    return Sheet("Real pair: later runs", columns, rows)
+
+
+def _goals(figures: Mapping[str, Any]) -> Sheet:
+    rows: list[tuple[str, str, str]] = []
+    sizes = figures.get("memory") or []
+    for one in sizes:
+        if one["records"] == 100_000:
+            for run, name in (("nothing", "change log"), ("sweep", "all ids swept")):
+                seconds = one[run]["seconds"]
+                goal = f"100,000 couplings, nothing changed, {name}: under 2 s"
+                rows.append((goal, f"{seconds:.2f} s", _met(seconds < 2.0)))
+            fetched = _fetches(one)
+            rows.append(("... without a fetch", str(fetched), _met(fetched == 0)))
+    peaks = {one["records"]: one["peak_mb"] for one in sizes}
+    if {10_000, 100_000} <= peaks.keys():
+        grown = peaks[100_000] / peaks[10_000]
+        goal = "memory flat from 10,000 to 100,000 (at most a quarter more)"
+        rows.append((goal, f"x {grown:.2f}", _met(grown <= 1.25)))
+    if figures.get("real"):
+        real = figures["real"]
+        slower = min(real[key]["tight"]["per_second"] for key in _DIRECTIONS)
+        for key, name in _DIRECTIONS.items():
+            share = real[key]["first"]["per_second"] / slower
+            goal = f"{name}: 90 % of the slower system's own rate ({slower:.1f} per s)"
+            rows.append((goal, f"{share:.0%}", _met(share >= 0.9)))
+    return Sheet("Goals", ("goal", "measured", "met"), rows)
+
+
+def _met(yes: bool) -> str:
+    return "yes" if yes else "no"
+
+
+def machine_line(machine: Mapping[str, Any]) -> str:
+    """On what it was measured, in one sentence."""
+    return (
+        f"{machine['processors']} processors ({machine['system']}), Python {machine['python']}, "
+        f"SQLite {machine['sqlite']}; load average before the run {machine['load_before']:.1f}."
+    )
+
+
+def write_docs(figures: Mapping[str, Any]) -> None:
+    """Put the tables into the documentation page, between its marks."""
+    text = DOCS.read_text(encoding="utf-8")
+    head, _, rest = text.partition(BEGIN)
+    tail = rest.partition(END)[2]
+    tables = "\n\n".join(sheet.markdown() for sheet in sheets(figures))
+    made = f"Measured {figures['made_at'][:10]} on {machine_line(figures['machine'])}"
+    DOCS.write_text(f"{head}{BEGIN}\n{made}\n\n{tables}\n{END}{tail}", encoding="utf-8")
