@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from html import unescape
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -54,6 +54,7 @@ class CremeHuman:
         self._web = httpx.Client(base_url=url, timeout=60.0, follow_redirects=True)
         self._token = token
         self._choices: dict[str, dict[str, dict[str, str]]] = {}
+        self._names: dict[str, dict[str, str]] = {}
         self._edits = 0
         form = self._form("/creme_login")
         form.values.update(username=username, password=password)
@@ -63,7 +64,7 @@ class CremeHuman:
             raise PageRefused(f"Creme at {url} does not let {username} in: {refusal}") from None
 
     @classmethod
-    def salesperson(cls, running: Running, username: str = "clara") -> CremeHuman:
+    def salesperson(cls, running: Running, username: str = "clara") -> Self:
         """A salesperson of an instance of the lab; her password is her name."""
         return cls(running.url, username, username, running.koppel["token"])
 
@@ -203,41 +204,49 @@ class CremeHuman:
         for name in given.keys() & set(ADDRESS_FIELDS):
             form.values[f"{main}-{name}"] = given[name] or ""
 
-    def _set(self, form: Form, resource: str, name: str, value: Any) -> None:
-        if name not in form:
+    def _set(self, form: Form, resource: str, name: str, value: Any, place: str = "") -> None:
+        """`place`: the field's name in the form, where it is another one."""
+        place = place or name
+        if place not in form:
             raise NotPossible(f"Creme's form for {resource} has no field {name}")
-        if name in form.many:
-            form.many[name] = [self._option(form, resource, name, key) for key in value or ()]
-        elif name in form.options:
-            form.values[name] = self._option(form, resource, name, value)
+        if place in form.many:
+            form.many[place] = [self._option(form, resource, name, k, place) for k in value or ()]
+        elif place in form.options:
+            form.values[place] = self._option(form, resource, name, value, place)
         elif isinstance(value, bool):
-            form.values.pop(name, None)
+            form.values.pop(place, None)
             if value:
-                form.values[name] = "on"
+                form.values[place] = "on"
         else:
-            form.values[name] = "" if value is None else str(value)
+            form.values[place] = "" if value is None else str(value)
 
-    def _option(self, form: Form, resource: str, name: str, key: str | None) -> str:
+    def _option(self, form: Form, resource: str, name: str, key: str | None, place: str) -> str:
         label = "" if key is None else self._labels(resource)[name].get(str(key), str(key))
         if not label:
             return ""
-        if label not in form.options[name]:
+        if label not in form.options[place]:
             raise NotPossible(f"Creme's form for {resource} does not offer {label!r} as {name}")
-        return form.options[name][label]
+        return form.options[place][label]
 
-    def _told(self, form: Form, resource: str, name: str) -> Any:
-        if name in form.many:
-            labels = {value: label for label, value in form.options[name].items()}
-            return [self._key(resource, name, labels[value]) for value in form.many[name]]
-        if name in form.options:
-            return self._key(resource, name, form.label(name)) if form.values[name] else None
-        if name in form.unchecked or form.values[name] == "on":
-            return name not in form.unchecked
-        return form.values[name] or None
+    def _told(self, form: Form, resource: str, name: str, place: str = "") -> Any:
+        place = place or name
+        if place in form.many:
+            labels = {value: label for label, value in form.options[place].items()}
+            return [self._key(resource, name, labels[value]) for value in form.many[place]]
+        if place in form.options:
+            return self._key(resource, name, form.label(place)) if form.values[place] else None
+        if place in form.unchecked or form.values[place] == "on":
+            return place not in form.unchecked
+        return form.values[place] or None
 
     def _key(self, resource: str, name: str, label: str) -> str:
         labels = self._labels(resource).get(name, {})
         return next((key for key, text in labels.items() if text == label), label)
+
+    def _field_labels(self, resource: str) -> dict[str, str]:
+        """For each field: its label."""
+        self._labels(resource)
+        return self._names[resource]
 
     def _labels(self, resource: str) -> dict[str, dict[str, str]]:
         """For each field with choices: key -> label. Asked once for each kind of record."""
@@ -249,6 +258,9 @@ class CremeHuman:
                 self._choices[told["name"]] = {
                     field["name"]: {c["value"]: c["label"] for c in field.get("choices") or ()}
                     for field in told["fields"]
+                }
+                self._names[told["name"]] = {
+                    field["name"]: field["label"] for field in told["fields"]
                 }
         return self._choices[resource]
 
