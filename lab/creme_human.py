@@ -339,7 +339,7 @@ class CremeHuman:
     ) -> httpx.Response:
         """Post, without opening the page to which Creme then leads: it takes the longest."""
         origin = str(self._web.base_url).rstrip("/")
-        headers = {"Referer": origin + page, "X-CSRFToken": self._web.cookies["creme_csrf"]}
+        headers = {"Referer": origin + page, "X-CSRFToken": self._web.cookies["csrftoken"]}
         answer = self._web.post(page, data=fields or {}, headers=headers, follow_redirects=False)
         wrong = read_errors(answer.text)
         if answer.is_error or wrong:

@@ -265,7 +265,7 @@ class CremeSeller(CremeHuman):
 
     def _press(self, path: str) -> httpx.Response:
         headers = {
-            "X-CSRFToken": self._web.cookies["creme_csrf"],
+            "X-CSRFToken": self._web.cookies["csrftoken"],
             "X-Requested-With": "XMLHttpRequest",
         }
         return self._web.post(path, headers=headers)

@@ -33,7 +33,7 @@ ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 SITE_DOMAIN = os.environ.get("CREME_URL", "http://127.0.0.1")
 SESSION_COOKIE_NAME = "creme_session"
 """Creme, Tryton and Koppel share the host 127.0.0.1, hence the cookie jar of the browser."""
-CSRF_COOKIE_NAME = "creme_csrf"
+# The cookie against forged requests keeps its name: Creme's own scripts look it up by that.
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "Europe/Berlin"

@@ -193,7 +193,7 @@ def press(human: CremeHuman, record: Record) -> httpx.Response:
     return human._web.post(
         f"/koppel/synchronise/{ORGANISATION}/{record.id}",
         headers={
-            "X-CSRFToken": human._web.cookies["creme_csrf"],
+            "X-CSRFToken": human._web.cookies["csrftoken"],
             "X-Requested-With": "XMLHttpRequest",
         },
     )

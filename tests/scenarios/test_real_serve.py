@@ -128,7 +128,7 @@ def press(human: CremeHuman, id: str) -> httpx.Response:
     return human._web.post(
         f"/koppel/synchronise/{ORGANISATION}/{id}",
         headers={
-            "X-CSRFToken": human._web.cookies["creme_csrf"],
+            "X-CSRFToken": human._web.cookies["csrftoken"],
             "X-Requested-With": "XMLHttpRequest",
         },
     )
