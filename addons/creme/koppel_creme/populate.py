@@ -44,7 +44,7 @@ class Populator(BasePopulator):
             from .buttons import TransferButton
 
             models = TransferButton().get_ctypes()
-            _place(OrderBrick, models, zone=BrickDetailviewLocation.BOTTOM)
+            _place(OrderBrick, models, order=1, zone=BrickDetailviewLocation.TOP)
             for model in models:
                 ButtonMenuItem.objects.proxy(
                     button=TransferButton, order=1, model=model

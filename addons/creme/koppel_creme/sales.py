@@ -201,7 +201,7 @@ def _lines() -> tuple[Column, ...]:
 
 def _shipments() -> tuple[Column, ...]:
     return (
-        Column(("number",), _("Number")),
+        Column(("number",), _("Number"), "code"),
         Column(("planned", "planned_date"), _("Planned delivery"), "date"),
         Column(("actual", "effective_date", "effective", "date"), _("Delivered on"), "date"),
         Column(("status", "state"), _("Status"), "word"),
@@ -210,7 +210,7 @@ def _shipments() -> tuple[Column, ...]:
 
 def _invoices() -> tuple[Column, ...]:
     return (
-        Column(("number",), _("Number")),
+        Column(("number",), _("Number"), "code"),
         Column(("date",), _("Date"), "date"),
         Column(("due",), _("Due"), "date"),
         Column(("net",), _("Net"), "money"),
@@ -223,7 +223,7 @@ def _invoices() -> tuple[Column, ...]:
 
 def _orders() -> tuple[Column, ...]:
     return (
-        Column(("number", "erp_number"), _("Number")),
+        Column(("number", "erp_number"), _("Number"), "code"),
         Column(("date",), _("Date"), "date"),
         Column(("description", "reference"), _("Description")),
         Column(("net",), _("Net"), "money"),
@@ -333,13 +333,13 @@ def _age(seconds: Any) -> str:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
         return ""
     if seconds < 60:
-        return _("as of just now")
+        return _("read from the ERP just now")
     minutes = int(seconds // 60)
     if minutes < 120:
-        return ngettext("as of {count} minute ago", "as of {count} minutes ago", minutes).format(
-            count=minutes
-        )
+        return ngettext(
+            "read from the ERP {count} minute ago", "read from the ERP {count} minutes ago", minutes
+        ).format(count=minutes)
     hours = minutes // 60
     if hours < 48:
-        return _("as of {count} hours ago").format(count=hours)
-    return _("as of {count} days ago").format(count=hours // 24)
+        return _("read from the ERP {count} hours ago").format(count=hours)
+    return _("read from the ERP {count} days ago").format(count=hours // 24)
