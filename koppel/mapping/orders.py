@@ -141,6 +141,67 @@ class OrderReader:
             wanted.add((header.contact_resource, str(contact)))
         return wanted
 
+    def has(self, name: str) -> bool:
+        """Does the resource have this field? True where it was not described."""
+        return self._resource is None or self._resource.field(name) is not None
+
+    def choice(self, name: str, label: str) -> Any:
+        """The value of a choice by its label; `NeedsUser` names those that there are."""
+        info = self._resource.field(name) if self._resource is not None else None
+        if info is None or not info.choices:
+            return label
+        for choice in info.choices:
+            if label in (choice.label, choice.value):
+                return choice.value
+        raise NeedsUser(
+            f"'{label}' is no value of {name}",
+            remedy=f"There are: {', '.join(one.label or one.value for one in info.choices)}",
+        )
+
+    def status(self, record: Record) -> str:
+        """The document's status as the CRM shows it."""
+        return self._labelled(record.fields, self.mapping.header.status)
+
+    def lines_of(self, snapshot: bytes | None, record: Record) -> dict[str, Any]:
+        """The native fields that put a document's lines back to those of a snapshot.
+
+        A line that is gone comes back without its old id. Raises `NeedsUser` without a snapshot.
+        """
+        if snapshot is None:
+            raise NeedsUser("the lines of before are not known", place=record.id)
+        names = self.mapping.lines
+        before: Mapping[str, Any] = msgspec.json.decode(bytes(snapshot))[1]["fields"]
+        here = {str(line.get("id")) for line in record.fields.get(names.list) or ()}
+        writable = [
+            names.quantity, names.price, names.discount, names.discount_unit, names.unit,
+            names.note, names.tax_rate,
+        ]  # fmt: skip
+        lines = []
+        for line in before.get(names.list) or ():
+            kept = {
+                name: line.get(name) for name in writable if name and line.get(name) is not None
+            }
+            if str(line.get("id")) in here:
+                kept["id"] = line["id"]
+            else:
+                identity = (names.item_ref, names.item, names.name)
+                kept |= {name: line[name] for name in identity[:2] if name and line.get(name)}
+            lines.append({name: self._native(name, value) for name, value in kept.items()})
+        fields: dict[str, Any] = {names.list: lines}
+        discount = self.mapping.header.discount_percent
+        if discount and before.get(discount) is not None:
+            fields[discount] = self._native(discount, before[discount])
+        return fields
+
+    def _native(self, name: str, value: Any) -> Any:
+        """Decimals, which a snapshot keeps as texts, as decimals."""
+        names = self.mapping.lines
+        amounts = (
+            names.quantity, names.price, names.discount, names.tax_rate,
+            self.mapping.header.discount_percent,
+        )  # fmt: skip
+        return _decimal(value) if name in amounts else value
+
     def read(self, record: Record, source: str, look: Lookup) -> Order:
         """The order; raises `OrderFault` with all that is wrong."""
         header, faults = self.mapping.header, list[str]()

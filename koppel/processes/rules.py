@@ -386,3 +386,14 @@ def order_state(
             return "paid"
         return "invoiced" if payment != "none" else "delivered"
     return "partly delivered" if sent else "confirmed"
+
+
+def as_of(told: OrderResponse, today: date) -> OrderResponse:
+    """The same order on another day: what is due becomes overdue without anybody's doing."""
+    invoices = tuple(_with_status(one, invoice_state(one, today)) for one in told.invoices)
+    return replace(
+        told,
+        invoices=invoices,
+        payment=payment_state(invoices, today),
+        state=order_state(told.native_state, told.lines, invoices, today),
+    )

@@ -1,0 +1,195 @@
+"""The customer of an order as the ERP knows it: addresses, contact, credit and reminders."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from koppel.connectors.base import Gone, Record, Refused, Update
+from koppel.engine.durable import Held
+from koppel.errors import TryLater
+from koppel.model.sales import Order
+from koppel.model.values import Address
+from koppel.processes.rules import Situation
+from koppel.processes.systems import Systems, written
+
+PARTY = "party.party"
+_TABLES = ("addresses", "contact_mechanisms")
+
+
+class Customer:
+    """Reads one customer of the ERP, once."""
+
+    def __init__(self, systems: Systems, id: str) -> None:
+        self._systems = systems
+        self.id = id
+        self._record: Record | None = None
+
+    @property
+    def resource(self) -> str:
+        """The ERP's resource of customers, as the mapping of partners names it."""
+        return self._systems.lines.mapper(self._systems.settings.erp, "partner").resource
+
+    def record(self) -> Record:
+        """What the ERP holds; held where the customer is gone."""
+        if self._record is None:
+            seen = self._systems.erp.fetch(self.resource, [self.id])[self.id]
+            if isinstance(seen, Gone):
+                raise Held(
+                    "the customer is gone from the ERP",
+                    place=self.id,
+                    remedy="Couple the CRM's customer with another, then try again",
+                )
+            self._record = seen
+        return self._record
+
+    # Where the invoice and the goods go.
+
+    def places(self, order: Order, key: str) -> dict[str, str]:
+        """Ids of addresses and contact for the order; a new delivery address is added."""
+        found: dict[str, str] = {}
+        known = self.record().fields
+        if "addresses" not in known:
+            return found
+        for name, wanted in (
+            ("invoice_address", order.invoice_address),
+            ("shipment_address", order.delivery_address),
+        ):
+            if wanted is None or not wanted.part("line1"):
+                continue
+            id = self._address(wanted)
+            if id is None and name == "shipment_address":
+                id = self._add(wanted, key)
+            if id is not None:
+                found[name] = id
+        contact = self._contact(order)
+        if contact is not None:
+            found["contact"] = contact
+        return found
+
+    def comment(self, order: Order) -> str:
+        """The order's note, with the contact and an invoice address that the ERP has no place for.
+
+        Nothing that was typed in the CRM is left out.
+        """
+        parts = [order.note]
+        if order.contact is not None and self._contact(order) is None:
+            shown = (order.contact.name, order.contact.email, order.contact.phone)
+            parts.append(f"Contact: {', '.join(filter(None, shown))}")
+        address = order.invoice_address
+        if (
+            address is not None
+            and address.part("line1")
+            and "addresses" in self.record().fields
+            and self._address(address) is None
+        ):
+            parts.append(f"Invoice to: {address}")
+        return "\n".join(filter(None, parts))
+
+    def _address(self, wanted: Address) -> str | None:
+        for one in self.record().fields.get("addresses") or ():
+            if one.get("active") is not False and _same_place(one, wanted):
+                return str(one["id"])
+        return None
+
+    def _add(self, wanted: Address, key: str) -> str | None:
+        seen = self.record()
+        kept = [{"id": one["id"]} for one in seen.fields.get("addresses") or ()]
+        new = {
+            "street": wanted.part("line1"),
+            "postal_code": wanted.part("postal_code"),
+            "city": wanted.part("city"),
+            "delivery": True,
+        }
+        country = wanted.part("country")
+        if country is not None and len(country) == 2:
+            new["country"] = country
+        outcome = written(
+            self._systems.erp,
+            Update(
+                resource=seen.resource,
+                key=f"{key}-address",
+                id=self.id,
+                expected=seen.version,
+                fields={"addresses": [*kept, new]},
+            ),
+        )
+        if isinstance(outcome, Refused):
+            if outcome.reason in ("stale", "locked"):
+                raise TryLater("the customer was changed at this moment", after=1)
+            raise Held(
+                f"the ERP does not take the delivery address: {outcome.message}",
+                place=str(wanted),
+                remedy="Correct it in the CRM, then try again",
+            )
+        self._record = None
+        return self._address(wanted)
+
+    def _contact(self, order: Order) -> str | None:
+        contact = order.contact
+        if contact is None:
+            return None
+        for one in self.record().fields.get("contact_mechanisms") or ():
+            value = str(one.get("value") or "").casefold()
+            if value and value in (contact.email.casefold(), contact.phone.casefold()):
+                return str(one["id"])
+        return None
+
+    # Credit and reminders.
+
+    def situation(self, order: Order, *, new: bool) -> Situation:
+        """What the rules for incoming orders look at."""
+        figures = self.figures()
+        return Situation(
+            gross=order.totals.gross,
+            customer=self.id,
+            new_customer=new,
+            blocked=bool(figures.get("blocked")),
+            credit_limit=figures.get("credit_limit"),
+            exposure=figures.get("exposure"),
+            dunning_level=int(figures.get("dunning_level") or 0),
+            items=tuple(sorted({line.item for line in order.lines if line.item})),
+        )
+
+    def figures(self) -> dict[str, Any]:
+        """Credit limit, exposure, open items, reminders: by the ERP's own function where it has
+        one, else from the customer's record."""
+        ask = getattr(self._systems.erp, "party_figures", None)
+        if ask is not None:
+            told = ask([self.id]).get(self.id)
+            if told is not None:
+                names = (
+                    "currency", "credit_limit", "exposure", "receivable", "overdue",
+                    "dunning_level", "blocked",
+                )  # fmt: skip
+                return {name: getattr(told, name, None) for name in names}
+        fields = self.record().fields
+        return {
+            "credit_limit": _amount(fields.get("credit_limit")),
+            "exposure": _amount(fields.get("exposure")),
+            "blocked": bool(fields.get("blocked")),
+            "dunning_level": fields.get("dunning_level") or 0,
+        }
+
+
+def _amount(value: Any) -> Decimal | None:
+    return None if value is None else Decimal(value)
+
+
+def _same_place(one: Mapping[str, Any], wanted: Address) -> bool:
+    street = str(one.get("street") or "")
+    return all(
+        _folded(str(there or "")) == _folded(here or "")
+        for there, here in (
+            (street, wanted.part("line1")),
+            (one.get("postal_code"), wanted.part("postal_code")),
+            (one.get("city"), wanted.part("city")),
+        )
+    )
+
+
+def _folded(text: str) -> str:
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(plain.replace("\n", " ").split())

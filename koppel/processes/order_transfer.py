@@ -1,0 +1,404 @@
+"""An order from the CRM into the ERP: one order, whole, to the cent, or held with the reason.
+
+The steps, each durable: read the order, find the customer, decide, write it for the ERP, make it
+there, compare the totals, quote, confirm, read it back, tell the CRM. The ERP keeps the order's key
+(`koppel_key`); whatever happened before, the order is looked for by it before one is made, so there
+is never a second one. Until the totals agree it is a draft, and a draft that differs is removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from koppel.connectors.base import Act, Create, Delete, Gone, Record, Refused, Update
+from koppel.engine.durable import Ended, Held, Steps
+from koppel.errors import Defect, NeedsUser, TryLater
+from koppel.mapping.orders import OrderFault
+from koppel.model.sales import Order
+from koppel.processes import rules
+from koppel.processes.customer import Customer
+from koppel.processes.partner_promotion import Promotion
+from koppel.processes.refusals import explain
+from koppel.processes.systems import Systems, written
+from koppel.store import Store
+from koppel.store.orders import status_of
+from koppel.sync.totals import compare
+
+KIND = "order_transfer"
+
+READ = "read the order"
+FIND = "find the customer"
+DECIDE = "decide"
+WRITE = "write it for the ERP"
+MAKE = "make it in the ERP"
+COMPARE = "compare the totals"
+QUOTE = "give it a number"
+CONFIRM = "confirm it"
+TAKE_BACK = "read it back"
+TELL = "tell the CRM"
+
+BEFORE_THE_ERP = (READ, FIND, DECIDE, WRITE)
+"""What is done anew when a person tries again: the document may have been put right meanwhile."""
+
+
+def subject_of(resource: str, record: str) -> str:
+    """What a transfer is about."""
+    return f"{resource}/{record}"
+
+
+def next_key(key: str) -> str:
+    """The key of the next order for the same document: `crm/quote/1`, `crm/quote/1#2`."""
+    base, _, number = key.partition("#")
+    return f"{base}#{int(number or 1) + 1}"
+
+
+class OrderTransfer:
+    """The work of one transfer."""
+
+    def __init__(self, systems: Systems, promotion: Promotion, steps: Steps) -> None:
+        self._systems = systems
+        self._store: Store = systems.store
+        self._promotion = promotion
+        self._steps = steps
+        self._settings = systems.settings
+        self.resource, _, self.record = steps.row.subject.rpartition("/")
+
+    def run(self) -> None:
+        """All steps, from where the process stands."""
+        steps = self._steps
+        version = str(steps.do(READ, self._read))
+        order = self._order()
+        found = steps.do(FIND, lambda: self._find(order))
+        verdict = steps.do(DECIDE, lambda: self._decide(order, found))
+        if verdict["verdict"] == "hold" and not self._accepted("decision"):
+            raise Held(
+                f"the rule '{verdict['rule']}' holds the order: {verdict['why']}",
+                remedy=f"To let it go: koppel order retry {steps.row.id[:8]} --accept decision",
+            )
+        fields = steps.do(WRITE, lambda: self._write(order, found["erp"]))
+        erp = str(steps.do(MAKE, lambda: self._make(fields)))
+        steps.do(COMPARE, lambda: self._compare(erp, order, fields))
+        until = "draft" if verdict["verdict"] == "clerk" else self._settings.transfer.until
+        if until in ("quote", "confirm"):
+            steps.do(QUOTE, lambda: self._act(erp, "quote", ("draft",)))
+        if until == "confirm":
+            steps.do(CONFIRM, lambda: self._act(erp, "confirm", ("draft", "quotation")))
+        steps.do(TAKE_BACK, lambda: self._take_back(erp, version))
+        steps.do(TELL, self._tell)
+
+    # Before the ERP.
+
+    def _read(self) -> str:
+        seen = self._systems.crm.fetch(self.resource, [self.record])[self.record]
+        if isinstance(seen, Gone):
+            raise Ended("the order is gone from the CRM")
+        reader = self._systems.reader(self.resource)
+        look = self._systems.looking(reader.references(seen))
+        source = f"{self._settings.crm}/{self._steps.row.subject}"
+        try:
+            order = reader.read(seen, source, look)
+        except OrderFault as fault:
+            raise Held(
+                fault.sentences[0].rstrip("."),
+                details=fault.sentences,
+                remedy="Put it right in the CRM, then try again",
+            ) from fault
+        self._store.processes.save(
+            self._steps.row,
+            snapshot=msgspec.json.encode([msgspec.to_builtins(order), _plain(seen)]),
+            label=f"{order.number or order.name}".strip(),
+        )
+        self._steps.log(
+            f"Read {order.number or self.record}: {len(order.lines)} lines, net "
+            f"{order.totals.net:f}, gross {order.totals.gross:f} {order.currency}."
+        )
+        return seen.version
+
+    def _order(self) -> Order:
+        found = order_of(self._steps.row.snapshot)
+        if found is None:
+            raise Defect("a transfer has lost what it read", place=self._steps.row.id)
+        return found
+
+    def _find(self, order: Order) -> dict[str, Any]:
+        found = self._promotion.ensure(
+            order.partner,
+            self._steps.row.user,
+            promote=self._settings.transfer.promote,
+            key=self._steps.row.id,
+        )
+        if found.made:
+            self._steps.log(f"The customer was made in the ERP ({found.erp}).")
+        return {"erp": found.erp, "made": found.made}
+
+    def _decide(self, order: Order, found: Mapping[str, Any]) -> dict[str, Any]:
+        now = Customer(self._systems, str(found["erp"])).situation(order, new=bool(found["made"]))
+        decision = rules.judge(self._settings.incoming, now)
+        said = f" (rule '{decision.rule}')" if decision.rule else ""
+        self._steps.log(f"Decision: {decision.verdict}, because {decision.why}{said}.")
+        return {"verdict": decision.verdict, "rule": decision.rule, "why": decision.why}
+
+    def _write(self, order: Order, party: str) -> dict[str, Any]:
+        """The ERP's fields; held with every value that it would not know."""
+        unknown: list[str] = []
+        lines = rules.erp_lines(order, self._settings.transfer.price_digits)
+        for line in lines:
+            if "unit" in line:
+                line["unit"] = self._unit(str(line["unit"]), unknown)
+        customer = Customer(self._systems, party)
+        fields: dict[str, Any] = {
+            "koppel_key": self._steps.row.key,
+            "party": party,
+            "currency": order.currency,
+            "lines": lines,
+            **customer.places(order, self._steps.row.key),
+        }
+        terms = self._terms(order.payment_terms, unknown)
+        delivery = self._settings.values.delivery_terms.get(
+            order.delivery_terms, order.delivery_terms
+        )
+        optional = {
+            "reference": order.buyer_reference,
+            "description": order.name,
+            "comment": customer.comment(order),
+            "payment_term": terms,
+            "incoterm": delivery,
+            "shipping_date": order.requested_delivery,
+        }
+        fields |= {name: value for name, value in optional.items() if value}
+        if unknown:
+            raise Held(
+                unknown[0].rstrip("."),
+                details=unknown,
+                remedy="Add it to the value tables of the order settings, then try again",
+            )
+        exact = self._settings.transfer.tax_rounding == "hold" and not self._accepted("difference")
+        if not self._accepted("difference"):
+            fields |= rules.expected_totals(order.totals, taxes=exact)
+        return fields
+
+    def _unit(self, unit: str, unknown: list[str]) -> str:
+        tables = self._settings.values.units
+        if unit in tables:
+            return tables[unit]
+        if unit in tables.values():
+            return unit
+        unknown.append(f"The unit '{unit}' is in no value table.")
+        return unit
+
+    def _terms(self, terms: str, unknown: list[str]) -> str:
+        table = self._settings.values.payment_terms
+        if not terms or terms in table:
+            return table.get(terms, "")
+        known = self._systems.payment_terms()
+        if terms in known or not known:
+            return terms
+        unknown.append(
+            f"The payment terms '{terms}' are not known in the ERP "
+            f"(it has: {', '.join(sorted(known))})."
+        )
+        return terms
+
+    # In the ERP.
+
+    def _make(self, fields: Mapping[str, Any]) -> str:
+        erp, resource = self._systems.erp, self._settings.erp_resource
+        found = erp.find(resource, {"koppel_key": self._steps.row.key})
+        if len(found) > 1:
+            raise Defect(f"the ERP has {len(found)} orders of one key", place=self._steps.row.key)
+        if found:
+            self._steps.log("The order was there already; no second one is made.")
+            return found[0].id
+        outcome = written(
+            erp, Create(resource=resource, key=self._steps.row.key, fields=dict(fields))
+        )
+        if isinstance(outcome, Refused):
+            raise self._refused(outcome)
+        self._steps.log("The order is in the ERP as a draft.")
+        return outcome.after.id
+
+    def _refused(self, outcome: Refused) -> Exception:
+        if outcome.reason in ("stale", "locked"):
+            return TryLater(outcome.message, after=2)
+        sentence, remedy = explain(outcome, self._steps.row.id)
+        return Held(sentence, remedy=remedy, details=outcome.message.split("; "))
+
+    def _compare(self, erp: str, order: Order, fields: Mapping[str, Any]) -> str:
+        seen = self._seen(erp)
+        state = str(seen.fields.get("state") or "draft")
+        if state not in ("draft", "quotation"):
+            return f"it is {state} already"
+        found = compare(
+            order.totals,
+            rules.erp_totals(seen.fields),
+            rules.line_pairs(fields["lines"], seen.fields.get("lines") or ()),
+            order.currency,
+            len(fields["lines"]),
+        )
+        if not found:
+            self._steps.log("Net, tax by rate and gross agree to the cent.")
+            return "they agree"
+        sentences = [f"{one}." for one in found]
+        rounding = all(one.only_rounding for one in found)
+        if self._accepted("difference") or (
+            rounding and self._settings.transfer.tax_rounding == "erp"
+        ):
+            self._steps.log("Taken with the ERP's amounts: " + " ".join(sentences))
+            return "the ERP's amounts are taken"
+        self._remove(seen)
+        self._begin_anew()
+        hint = " (only the rounding of tax differs)" if rounding else ""
+        raise Held(
+            f"the ERP reckons otherwise{hint}: {found[0]}",
+            details=sentences,
+            remedy="Correct it in the CRM or the ERP and try again, or take the ERP's amounts: "
+            f"koppel order retry {self._steps.row.id[:8]} --accept difference",
+        )
+
+    def _remove(self, seen: Record) -> None:
+        """Take a draft out of the ERP again: nothing half made stays."""
+        outcome = written(
+            self._systems.erp,
+            Delete(
+                resource=seen.resource,
+                key=f"{self._steps.row.key}-away-{seen.id}",
+                id=seen.id,
+                expected=seen.version,
+            ),
+        )
+        if isinstance(outcome, Refused) and outcome.reason != "missing":
+            self._steps.log(f"The draft {seen.id} could not be removed: {outcome.message}")
+
+    def _act(self, erp: str, action: str, states: tuple[str, ...]) -> str:
+        seen = self._seen(erp)
+        if str(seen.fields.get("state")) not in states:
+            return str(seen.fields.get("state"))
+        questions = [one for one in self._steps.row.accepted if one not in _OWN_QUESTIONS]
+        outcome = written(
+            self._systems.erp,
+            Act(
+                resource=seen.resource,
+                key=f"{self._steps.row.key}-{action}-{seen.version}-{len(questions)}",
+                id=erp,
+                action=action,
+                expected=None,
+                fields={"accept": questions} if questions else {},
+            ),
+        )
+        if isinstance(outcome, Refused):
+            raise self._refused(outcome)
+        after = outcome.after
+        state = str(after.fields.get("state")) if isinstance(after, Record) else action
+        number = str(after.fields.get("number") or "") if isinstance(after, Record) else ""
+        self._steps.log(f"The order {number} is {state} in the ERP.".replace("  ", " "))
+        return state
+
+    def _seen(self, erp: str) -> Record:
+        seen = self._systems.erp.fetch(self._settings.erp_resource, [erp])[erp]
+        if isinstance(seen, Gone):
+            self._begin_anew()
+            raise Held(
+                "the order was removed from the ERP while it was handed over",
+                remedy=f"To hand it over again: koppel order retry {self._steps.row.id[:8]}",
+            )
+        return seen
+
+    def _begin_anew(self) -> None:
+        """The order is not in the ERP any more: another one gets another key."""
+        self._store.processes.save(self._steps.row, key=next_key(self._steps.row.key))
+        self._steps.forget(*BEFORE_THE_ERP, MAKE, COMPARE, QUOTE, CONFIRM)
+
+    # Back.
+
+    def _take_back(self, erp: str, version: str) -> dict[str, Any]:
+        seen = self._seen(erp)
+        told = rules.response(erp, seen.fields, self._store.clock().date())
+        link = self._store.orders.put(
+            key=self._steps.row.key,
+            trace=self._steps.row.trace,
+            crm_resource=self.resource,
+            crm_id=self.record,
+            crm_version=version,
+            erp_id=erp,
+            erp_party=told.partner,
+        )
+        self._store.orders.seen(link, seen.version, told)
+        return {"number": told.number, "state": told.state}
+
+    def _tell(self) -> str:
+        link = self._store.orders.of_crm(self.resource, self.record)
+        if link is None:
+            raise Defect("a transferred order has no link", place=self._steps.row.id)
+        return tell_crm(self._systems, link)
+
+    def _accepted(self, question: str) -> bool:
+        return question in self._steps.row.accepted
+
+
+_OWN_QUESTIONS = ("decision", "difference")
+"""What a person accepts towards Koppel; anything else answers a question of the ERP."""
+
+
+def tell_crm(systems: Systems, link: Any) -> str:
+    """Write the ERP's number and state into the CRM's document, where the settings name fields."""
+    back = systems.settings.write_back
+    told = status_of(link)
+    if link.crm_id is None or told is None:
+        return "nothing to tell"
+    reader = systems.reader(link.crm_resource)
+    fields: dict[str, Any] = {}
+    if back.number and reader.has(back.number) and told.number:
+        fields[back.number] = told.number
+    wanted = back.status.get(told.state)
+    if wanted is not None and reader.has(back.status_field):
+        fields[back.status_field] = reader.choice(back.status_field, wanted)
+    seen = systems.crm.fetch(link.crm_resource, [link.crm_id])[link.crm_id]
+    if isinstance(seen, Gone):
+        return "the CRM's document is gone"
+    changes = {name: value for name, value in fields.items() if seen.fields.get(name) != value}
+    after: Record | Gone = seen
+    if changes:
+        outcome = written(
+            systems.crm,
+            Update(
+                resource=link.crm_resource,
+                key=f"{link.id}-{told.state}-{told.number}-{seen.version}"[:100],
+                id=link.crm_id,
+                expected=seen.version,
+                fields=changes,
+            ),
+        )
+        if isinstance(outcome, Refused):
+            if outcome.reason == "stale":
+                raise TryLater("the CRM's document was changed at this moment", after=1)
+            raise NeedsUser(
+                f"the CRM does not take the ERP's number: {outcome.message}",
+                remedy="Grant Koppel's user the right to change the document",
+            )
+        after = outcome.after
+    # What stood there before was read; only our own fields have moved since.
+    if isinstance(after, Record) and link.crm_version == seen.version:
+        systems.store.orders.put(key=link.key, crm_version=after.version)
+    return f"{told.number} {told.state}"
+
+
+def _plain(record: Record) -> Any:
+    return msgspec.to_builtins(record)
+
+
+def order_of(snapshot: Any) -> Order | None:
+    """The order as a process read it."""
+    if snapshot is None:
+        return None
+    order, _record = msgspec.json.decode(bytes(snapshot))
+    return msgspec.convert(order, Order, strict=False)
+
+
+def native_of(snapshot: Any) -> Mapping[str, Any]:
+    """The CRM's own fields as a process read them (decimals and dates as texts)."""
+    _order, record = msgspec.json.decode(bytes(snapshot))
+    found: Mapping[str, Any] = record["fields"]
+    return found
