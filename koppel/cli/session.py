@@ -25,7 +25,10 @@ from koppel.store.secrets import find_key
 
 DONE, FAILED, USAGE, PERSON, LATER, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
-out = Console(soft_wrap=True)
+WIDE = 240
+"""Columns of a table that goes to a file or a pipe: there nobody's window is too narrow."""
+
+out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
 err = Console(stderr=True, soft_wrap=True)
 
 
