@@ -144,7 +144,7 @@ class CremeSeller(CremeHuman):
         if resource in KINDS:
             super().edit_child(resource, id)
             return
-        lines = self.lines(resource, id)
+        lines = self.lines(resource, id) if resource in DOCUMENTS else []
         if not lines:
             raise NotPossible("this record has no lines")
         self._edits += 1

@@ -36,6 +36,8 @@ SESSION_COOKIE_NAME = "creme_session"
 # The cookie against forged requests keeps its name: Creme's own scripts look it up by that.
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [*base.LANGUAGES, ("de", "Deutsch")]
+"""Creme itself speaks English and French; what Koppel adds to its pages speaks German too."""
 TIME_ZONE = "Europe/Berlin"
 
 # SQLite never waits for the disk while a template is made: a template that is cut off is thrown
