@@ -162,12 +162,21 @@ def export(
 ) -> None:
     """Write rules, mappings and connections (never a secret) as one TOML document."""
     here = session(context)
-    text = tomlkit.dumps(exported(here.store()))
+    values = exported(here.store())
+    for kind in KINDS:
+        values[kind] = {name: _readable(text) for name, text in values[kind].items()}
+    text = tomlkit.dumps(values)
     if file is None:
         sys.stdout.write(text)
     else:
         file.write_text(text, encoding="utf-8")
         here.say(f"Written to {file}.")
+
+
+def _readable(text: str) -> Any:
+    """A document inside the document, line by line, so that a person can edit it in place."""
+    literal = "'''" not in text and "\r" not in text
+    return tomlkit.string(text, literal=literal, multiline=True)
 
 
 def exported(store: Store) -> dict[str, Any]:
