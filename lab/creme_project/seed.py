@@ -1,4 +1,4 @@
-"""Puts the demo world's organisations and contacts into Creme, as its own users would.
+"""Puts the demo world's partners, products, quotes and orders into Creme, as its users would.
 
 Everything goes through Creme's own models, so that its history, its search and its relations are
 what they are after real work. One transaction: all or nothing.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import date, timedelta
 
 from creme.creme_core.global_info import set_global_info
 from creme.creme_core.models import CremeUser, Relation
@@ -17,8 +18,12 @@ from creme.persons.models import Civility, Sector
 from creme.persons.populate import UUID_CIVILITY_MR, UUID_CIVILITY_MRS
 from django.conf import settings
 from django.db import transaction
+from koppel_creme import deeds
+from koppel_creme.resources import resource
+from koppel_creme.session import Session
 
 from lab.world import Address, CrmOrganisation, Person, World, build
+from lab.world_sales import PRODUCTS, Document, SaleLine, orders, quotes
 
 ROLES = {
     "customer": (persons.REL_SUB_CUSTOMER_SUPPLIER, False),
@@ -114,6 +119,79 @@ class Seeder:
         return self.sectors.get(title)
 
 
+class Sales:
+    """Products, quotes and sales orders, written by the salespeople in turn."""
+
+    def __init__(self, seeder: Seeder) -> None:
+        self.seeder = seeder
+        self.sessions = [Session(user) for user in seeder.sales]
+        self.products: dict[str, int] = {}
+        self.quotes: dict[str, int] = {}
+        self.orders: dict[str, int] = {}
+
+    def enter(self, world: World) -> None:
+        """All of them; products are kept in the ERP's category until somebody sorts them."""
+        for number, product in enumerate(PRODUCTS):
+            kind = "products.service" if product.service else "products.product"
+            fields = {
+                "name": product.name,
+                "erp_code": product.code,
+                "unit_price": str(product.price),
+                "unit": product.unit,
+            }
+            fields |= {"reference": product.code} if product.service else {"stock": product.stock}
+            self.products[product.code] = self.make(number, kind, fields)
+        for number, document in enumerate(quotes(world)):
+            self.quotes[document.key] = self.document(number, "billing.quote", document)
+        for number, document in enumerate(orders(world)):
+            self.orders[document.key] = self.document(number, "billing.salesorder", document)
+
+    def document(self, number: int, kind: str, source: Document) -> int:
+        """One quote or order with its lines."""
+        today = date.today()
+        issued = today - timedelta(days=source.days_ago)
+        wanted = source.requested_in
+        fields = {
+            "name": source.name,
+            "target": str(self.seeder.organisations[source.customer]),
+            "status": self.status(kind, source.status),
+            "issuing_date": issued.isoformat(),
+            "expiration_date": (issued + timedelta(days=90)).isoformat(),
+            "currency": "EUR",
+            "discount": str(source.discount),
+            "comment": source.comment,
+            "customer_reference": source.reference,
+            "incoterm": source.incoterm or None,
+            "requested_date": wanted and (today + timedelta(days=wanted)).isoformat(),
+            "lines": [self.line(line) for line in source.lines],
+        }
+        return self.make(number, kind, fields)
+
+    def line(self, source: SaleLine) -> dict[str, str]:
+        """One line as Koppel's add-on takes it."""
+        item = {"product_code": source.code} if source.code else {"on_the_fly_item": source.text}
+        return {
+            **item,
+            "quantity": str(source.quantity),
+            "unit_price": str(source.price),
+            "discount": str(source.discount),
+            "vat": str(source.vat),
+            "comment": source.comment,
+        }
+
+    def status(self, kind: str, name: str) -> str:
+        """The key of a status by its name in this Creme."""
+        model = resource(kind).model._meta.get_field("status").related_model
+        return str(model.objects.get(name=name).uuid)
+
+    def make(self, number: int, kind: str, fields: dict[str, object]) -> int:
+        """One record, by one of the salespeople."""
+        session = self.sessions[number % len(self.sessions)]
+        set_global_info(user=session.user)
+        wish = {"kind": "create", "resource": kind, "fields": fields}
+        return deeds.do(session, resource(kind), wish, deeds.Locked()).pk
+
+
 def address(owner, source: Address, label: str):
     """One address of an organisation, with the country's English name as this Creme has it."""
     return get_address_model().objects.create(
@@ -139,7 +217,18 @@ def seed(report: Callable[[float, str], None], world: World | None = None) -> No
         total = len(world.crm)
         for number, source in enumerate(world.crm):
             if number % 10 == 0:
-                report(number / total, f"Creme: entering organisations ({number} of {total})")
+                report(
+                    0.85 * number / total, f"Creme: entering organisations ({number} of {total})"
+                )
             seeder.organisation(number, source)
-    keys = {"organisations": seeder.organisations, "contacts": seeder.contacts}
+        report(0.85, "Creme: entering products, quotes and orders")
+        sales = Sales(seeder)
+        sales.enter(world)
+    keys = {
+        "organisations": seeder.organisations,
+        "contacts": seeder.contacts,
+        "products": sales.products,
+        "quotes": sales.quotes,
+        "orders": sales.orders,
+    }
     (settings.BASE_DIR / "seeded.json").write_text(json.dumps(keys, indent=1))

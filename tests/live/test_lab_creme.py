@@ -162,14 +162,15 @@ def test_a_template_of_the_lab_is_not_overwritten_by_a_snapshot(
         lab.snapshot("bare", instance)
 
 
-def test_koppels_user_reaches_organisations_and_contacts_and_nothing_else(
+def test_koppels_user_reaches_partners_and_sales_and_nothing_else(
     running: Running,
 ) -> None:
     person = CremeHuman(running.url, "koppel", "koppel")
-    for page in ("/persons/organisations", "/persons/contacts"):
+    for page in ("/persons/organisations", "/persons/contacts", "/billing/invoices"):
         assert person.status(page) == 200
-    for page in ("/opportunities/opportunities", "/billing/invoices", "/creme_config/user/portal"):
+    for page in ("/documents/documents", "/opportunities/opportunity/add"):
         assert person.status(page) == 403
+    assert person.status("/creme_config/user/portal") == 403
 
 
 def test_a_wrong_password_is_refused_with_the_user_named(running: Running) -> None:
@@ -234,7 +235,17 @@ def test_the_demo_world_is_in_creme_with_its_history(lab: Creme) -> None:
         ).fetchone()
         written = database.execute(
             "SELECT count(*) FROM creme_core_historyline WHERE type = 1 AND username IN"
-            " ('clara', 'paul') AND entity_id IS NOT NULL"
+            " ('clara', 'paul') AND entity_id IS NOT NULL AND entity_ctype_id IN (SELECT id FROM"
+            " django_content_type WHERE app_label = 'persons')"
+        ).fetchone()
+        totals = database.execute(
+            "SELECT count(*), min(total_no_vat) > 0 FROM billing_quote"
         ).fetchone()
     assert employed == (900,)
     assert written == (1300,)
+    assert {name: len(seeded[name]) for name in ("products", "quotes", "orders")} == {
+        "products": 21,
+        "quotes": 30,
+        "orders": 20,
+    }
+    assert totals == (30, 1)
