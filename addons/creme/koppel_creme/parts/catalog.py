@@ -76,7 +76,10 @@ def find_item(session: Session, entry: Mapping[str, Any], place: str) -> tuple[s
                 f"{place}.product_code",
             )
         return found
-    return None if code is None else _by_code(session, str(code), f"{place}.product_code")
+    if code is None:
+        return None
+    place = f"{place}.product_code"
+    return session.keep(("code", code), lambda: _by_code(session, str(code), place))
 
 
 def _by_id(session: Session, kind: str, given: Any, place: str):

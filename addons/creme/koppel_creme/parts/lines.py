@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -33,6 +33,9 @@ _UNIT_OF = {name: number for number, name in _UNITS.items()}
 _WRITABLE = frozenset(
     (*_COLUMNS, "id", "kind", "product", "service", "product_code", "discount_unit", "vat", "order")
 )
+Last = dict[str, int]
+"""For each kind of line: the number of the last one so far."""
+
 _READ_ONLY = frozenset(("name", "total_no_vat", "total_vat"))
 
 
@@ -142,17 +145,14 @@ class Lines(Part):
         entries = [_checked(entry) for entry in given]
         here = {} if new else self._lines(entity)
         changed = False
-        made: list[tuple[str, Any]] = []
+        last: dict[str, int] = defaultdict(int)
         with _totals_once(entity):
             for entry in entries:
                 key = entry.get("id")
                 if key is not None and str(key) not in here:
                     raise Invalid(f"{PLACE}: this record has no line {key}.", PLACE)
                 kind, line = here.pop(str(key)) if key is not None else ("", None)
-                kind, line, saved = self._write(session, entity, kind, line, entry)
-                made.append((kind, line))
-                changed |= saved
-            changed |= self._put_in_order(made, entries)
+                changed |= self._write(session, entity, kind, line, entry, last)
             for _kind, line in here.values():
                 line.delete()
                 changed = True
@@ -169,20 +169,25 @@ class Lines(Part):
         return found
 
     def _write(
-        self, session: Session, document, kind: str, line, entry: Mapping[str, Any]
-    ) -> tuple[str, Any, bool]:
-        """Make or change one line; its kind, itself, and whether anything was saved."""
+        self, session: Session, document, kind: str, line, entry: Mapping[str, Any], last: Last
+    ) -> bool:
+        """Make or change one line; whether anything was saved."""
         wanted, item = self._item(session, kind, line, entry)
         old = line
         if line is None or wanted != kind or not _same_item(line, item):
             line = self._new(session, document, wanted, item, old)
-        changed = self._fill(session, line, entry, item)
-        if line.pk is None or changed:
+        changed = self._fill(session, line, entry, item) or line.pk is None
+        if entry.get("order") is None and line.order <= last[wanted]:
+            # What stands right already keeps its number.
+            line.order = last[wanted] + 1
+            changed = True
+        last[wanted] = line.order
+        if changed:
             self._validate(line)
             line.save()
         if old is not None and old is not line:
             old.delete()
-        return wanted, line, changed or old is not line
+        return changed
 
     def _item(self, session: Session, kind: str, line, entry: Mapping[str, Any]) -> tuple[str, Any]:
         """What the line is for: its kind, and the product or service; None: something on the fly.
@@ -241,35 +246,22 @@ class Lines(Part):
                 )
             wanted["discount_unit"] = _UNIT_OF[entry["discount_unit"]]
         if entry.get("vat") is not None:
-            wanted["vat_value_id"] = _vat(session, entry["vat"])
+            wanted["vat_value"] = _vat(session, entry["vat"])
         if entry.get("order") is not None:
             wanted["order"] = _order(entry["order"])
         changed = False
         for name, value in wanted.items():
-            if getattr(line, name) != value:
+            here = line.vat_value_id if name == "vat_value" else getattr(line, name)
+            if here != (value.pk if name == "vat_value" else value):
                 setattr(line, name, value)
                 changed = True
         return changed
 
     def _validate(self, line) -> None:
         try:
-            line.full_clean(exclude=("cremeentity_ptr", "entity_type", "uuid", "user"))
+            line.full_clean(exclude=("cremeentity_ptr", "entity_type", "uuid", "user", "vat_value"))
         except ValidationError as error:
             raise refused(error.message_dict, f"{PLACE}.") from None
-
-    def _put_in_order(
-        self, made: Sequence[tuple[str, Any]], entries: Sequence[Mapping[str, Any]]
-    ) -> bool:
-        """Number the lines so that they stand as given; what stands right keeps its number."""
-        changed = False
-        last: dict[str, int] = defaultdict(int)
-        for (kind, line), entry in zip(made, entries, strict=True):
-            if entry.get("order") is None and line.order <= last[kind]:
-                line.order = last[kind] + 1
-                line.save()
-                changed = True
-            last[kind] = line.order
-        return changed
 
 
 @contextlib.contextmanager
@@ -305,13 +297,13 @@ def _vats(session: Session) -> dict[int, Any]:
     return session.keep("vats", lambda: Vat.objects.in_bulk())
 
 
-def _vat(session: Session, given: Any) -> int:
+def _vat(session: Session, given: Any) -> Vat:
     place = f"{PLACE}.vat"
     column = Vat._meta.get_field("value")
     wanted = values.inward(session, column, given, place)
-    for pk, vat in sorted(_vats(session).items()):
+    for _pk, vat in sorted(_vats(session).items()):
         if vat.value == wanted:
-            return pk
+            return vat
     raise Invalid(f"{place}: Creme knows no VAT rate of {wanted} %; add it there.", place)
 
 

@@ -48,7 +48,8 @@ def transfer(request: HttpRequest, resource: str, entity_id: int) -> HttpRespons
         raise Http404(f"{resource} is never transferred.")
     kind = _pressed(request, resource, entity_id, rights.transfer_order, "transfer")
     result = sales.transfer(kind.name, entity_id, request.user.username)
-    logger.info(
+    logger.log(
+        logging.INFO if result.ok else logging.WARNING,
         "%s transferred %s %s to the ERP: %s",
         request.user,
         kind.name,
