@@ -175,8 +175,9 @@ def export(
 
 def _readable(text: str) -> Any:
     """A document inside the document, line by line, so that a person can edit it in place."""
-    literal = "'''" not in text and "\r" not in text
-    return tomlkit.string(text, literal=literal, multiline=True)
+    if "\r" in text:
+        return text
+    return tomlkit.string(text, literal="'''" not in text, multiline=True)
 
 
 def exported(store: Store) -> dict[str, Any]:
