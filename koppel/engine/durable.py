@@ -145,7 +145,7 @@ class Durable:
             )  # fmt: skip
 
     def _stop(self, row: Process, state: str, error: KoppelError, **values: Any) -> None:
-        why = KoppelError(error.message, place=error.place).__str__()
+        why = f"{error.place}: {error.message}" if error.place else error.message
         self._store.processes.save(row, state=state, why=why, remedy=error.remedy, **values)
         self._store.processes.log(row, f"{state}: {why}")
 

@@ -108,7 +108,7 @@ class Orders:
             ended_at=self.store.clock(), next_at=None,
         )  # fmt: skip
         self.store.processes.log(row, f"Cancelled by {user}.")
-        self.store.inbox.log(user, "cancel order", row.subject, {"trace": row.trace})
+        self.store.inbox.log(user, "cancel order", row.subject, trace=row.trace)
         return row
 
     def _link(self, row: Process) -> OrderLink | None:
@@ -157,7 +157,7 @@ def begin_transfer(store: Store, crm: str, resource: str, record: str, *, user: 
         store.processes.log(row, f"{user} hands the order over.")
     else:
         store.processes.log(row, f"{user} asks for it too.")
-    store.inbox.log(user, "transfer order", subject, {"trace": row.trace})
+    store.inbox.log(user, "transfer order", subject, trace=row.trace)
     if row.state == "held" and not made:
         return reopen(store, row.id, user=user)
     if row.state == "waiting":
@@ -183,7 +183,7 @@ def reopen(store: Store, id: str, *, user: str, accept: Sequence[str] = ()) -> P
     )  # fmt: skip
     said = f", accepting {', '.join(accept)}" if accept else ""
     store.processes.log(row, f"{user} tries again{said}.")
-    store.inbox.log(user, "retry order", row.subject, {"accept": list(accept)})
+    store.inbox.log(user, "retry order", row.subject, accept=list(accept))
     return row
 
 
