@@ -59,6 +59,7 @@ STANDING: dict[str, Any] = {
             "gross": "1469.06",
             "open": "469.06",
             "status": "partial",
+            "url": "/invoices/815.pdf",
         }
     ],
     "dunning": {"level": 2, "date": "2026-11-20"},
@@ -249,6 +250,9 @@ def test_the_block_shows_where_the_order_stands_line_by_line(
         "Open in Koppel", "Refresh",
     ):  # fmt: skip
         assert part in text, f"{part} is missing in: {text}"
+    page = clara.page(*document)
+    assert f'href="http://127.0.0.1:{koppel.port}/invoices/815.pdf"' in page
+    assert f'href="http://127.0.0.1:{koppel.port}/orders/7"' in page
     heard = next(one for one in koppel.heard if one.path.startswith("/api/orders/"))
     assert heard.path == f"/api/orders/creme/{document[0]}/{document[1]}"
     assert heard.signed_with(b"geheim")

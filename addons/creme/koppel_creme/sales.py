@@ -76,12 +76,21 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """One text in a table; `link` leads to more about its row, such as an invoice's document."""
+
+    kind: str
+    text: str
+    link: str = ""
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows of texts that are ready to be shown."""
 
     title: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[tuple[str, str], ...], ...] = field(default=())
+    rows: tuple[tuple[Cell, ...], ...] = field(default=())
 
 
 def order(resource: str, pk: int, *, fresh: bool = False) -> Told:
@@ -237,19 +246,18 @@ def _table(title: str, told: Any, columns: tuple[Column, ...], currency: str) ->
     """The rows that Koppel told, with the columns of which at least one row says something."""
     rows = [row for row in told if isinstance(row, Mapping)] if isinstance(told, list) else []
     used = tuple(column for column in columns if any(_value(row, column) for row in rows))
-    return Table(
-        title,
-        used,
-        tuple(
-            tuple(
-                (
-                    column.kind,
-                    _cell(_value(row, column), column.kind, _text(row.get("currency")) or currency),
-                )
-                for column in used
-            )
-            for row in rows
-        ),
+    return Table(title, used, tuple(_row(row, used, currency) for row in rows))
+
+
+def _row(row: Mapping[str, Any], columns: tuple[Column, ...], currency: str) -> tuple[Cell, ...]:
+    own = _text(row.get("currency")) or currency
+    return tuple(
+        Cell(
+            column.kind,
+            _cell(_value(row, column), column.kind, own),
+            card.link(row.get("url")) if column.kind == "code" else "",
+        )
+        for column in columns
     )
 
 
