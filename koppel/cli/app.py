@@ -47,6 +47,13 @@ def session(context: typer.Context, json: bool = False) -> Session:
 
 def main() -> None:
     """The entry point: runs a command and ends with its exit code."""
-    from koppel.cli import golive, inbox, runs, serve, setup  # noqa: F401  (they add their commands)
+    from koppel.cli import (  # noqa: F401  (they add their commands)
+        golive,
+        inbox,
+        orders,
+        runs,
+        serve,
+        setup,
+    )
 
     sys.exit(guarded(lambda: app(standalone_mode=True)))

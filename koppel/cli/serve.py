@@ -18,6 +18,7 @@ from koppel.engine import Engine
 from koppel.engine.lines import Lines
 from koppel.engine.watch import Pace, Watch
 from koppel.errors import NeedsUser
+from koppel.processes.desk import DeskPace, OrderDesk, couple_by_watch
 from koppel.store import Store
 
 
@@ -35,16 +36,19 @@ def serve(
     free(host, port)
     store = here.store()
     watch = Watch(lambda: _engine(here), config.now, Pace(poll=poll, sweep=sweep))
-    server = _server(store, watch, host, port)
+    desk = OrderDesk(lambda: _engine(here), couple_by_watch(watch, store), DeskPace(poll=poll))
+    server = _server(store, watch, desk, host, port)
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
     watch.start()
+    desk.start()
     thread = threading.Thread(target=server.run, name="koppel-web", daemon=True)
     thread.start()
     here.say(f"Koppel serves on http://{host}:{port} (stop: Ctrl-C)")
     stop.wait()
     err.print("Stopping: what is being written is finished first.")
+    desk.stop()
     watch.stop()
     server.close()
 
@@ -69,16 +73,17 @@ def free(host: str, port: int) -> None:
             ) from error
 
 
-def _server(store: Store, watch: Watch, host: str, port: int) -> Any:
+def _server(store: Store, watch: Watch, desk: OrderDesk, host: str, port: int) -> Any:
     from django.conf import settings
     from django.core.wsgi import get_wsgi_application
     from waitress import create_server
 
     from koppel.connectors import registry
-    from koppel.web import service
+    from koppel.web import orders, service
 
     if host not in settings.ALLOWED_HOSTS:
         settings.ALLOWED_HOSTS.append(host)
+    orders.use(desk)
     service.use(
         service.Service(
             store=store, lines=Lines(store, registry.connect), watch=watch, clock=config.now

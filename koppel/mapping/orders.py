@@ -49,6 +49,8 @@ class HeaderNames(Struct, frozen=True, forbid_unknown_fields=True):
     net: str = ""
     gross: str = ""
     contact_resource: str = ""
+    contact_partner: str = ""
+    """The contact's field that names its company: the customer where only a contact is given."""
     contact_name: tuple[str, ...] = ()
     contact_email: str = ""
     contact_phone: str = ""
@@ -210,6 +212,9 @@ class OrderReader:
         if not is_currency(currency):
             raise OrderFault([f"The currency '{currency}' is none of ISO 4217."])
         partner = fields.get(header.partner)
+        if partner is None and header.contact_partner and fields.get(header.contact):
+            contact = look(header.contact_resource, str(fields[header.contact])) or {}
+            partner = contact.get(header.contact_partner)
         if partner is None:
             faults.append("The order has no customer.")
         lines = [

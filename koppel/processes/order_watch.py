@@ -40,6 +40,8 @@ class OrderWatch:
     def poll_erp(self) -> int:
         """Take in what changed in the ERP since the last poll; how many orders that were."""
         erp, resource = self._systems.erp, self._systems.settings.erp_resource
+        if not self._systems.sells():
+            return 0
         cursor = self._store.couplings.cursor(ENTITY, "erp")
         changed = 0
         while True:

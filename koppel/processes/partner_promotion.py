@@ -15,6 +15,8 @@ from koppel.engine.durable import Held
 from koppel.engine.runner import Engine, steps_of
 from koppel.errors import TryLater
 from koppel.processes.systems import Systems, written
+from koppel.store import Store
+from koppel.store.models import Run
 
 ENTITY, CUSTOMER, PROSPECT = "partner", "customer", "prospect"
 
@@ -34,19 +36,24 @@ def couple_by(engine: Engine) -> Couple:
 
     def couple(record: str, user: str) -> None:
         run = engine.sync(selection={ENTITY: {"crm": [record]}}, trigger="order", user=user)
-        if run.state == "held":
-            raise Held(
-                "the customer cannot be made in the ERP: " + " ".join(run.reasons),
-                remedy=f"Look at it with: koppel plan {run.id}",
-            )
-        refused = [step.message for step in steps_of(engine.store, run) if step.state == "refused"]
-        if refused:
-            raise Held(
-                "the ERP does not take the customer: " + " ".join(refused),
-                remedy="Put it right on the customer's page, then try again",
-            )
+        check_run(run, engine.store)
 
     return couple
+
+
+def check_run(run: Run, store: Store) -> None:
+    """Held with the reason where a run did not bring the customer across."""
+    if run.state == "held":
+        raise Held(
+            "the customer cannot be made in the ERP: " + " ".join(run.reasons),
+            remedy=f"Look at it with: koppel plan {run.id}",
+        )
+    refused = [step.message for step in steps_of(store, run) if step.state == "refused"]
+    if refused:
+        raise Held(
+            "the ERP does not take the customer: " + " ".join(refused),
+            remedy="Put it right on the customer's page, then try again",
+        )
 
 
 class Promotion:

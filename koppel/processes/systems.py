@@ -54,6 +54,11 @@ class Systems:
         """The ERP's connector."""
         return self.lines.connector(self.settings.erp)
 
+    def sells(self) -> bool:
+        """Does the ERP offer orders at all?"""
+        described = self.lines.describe(self.settings.erp)
+        return any(one.name == self.settings.erp_resource for one in described)
+
     def reader(self, resource: str) -> OrderReader:
         """How orders of a resource are read; `NeedsUser` where it holds none."""
         if resource not in self._readers:

@@ -42,35 +42,36 @@ class Press(msgspec.Struct):
 View = Callable[..., HttpResponse]
 
 
-def _trouble(status: int, message: str) -> JsonResponse:
+def trouble(status: int, message: str) -> JsonResponse:
     return JsonResponse({"ok": False, "message": message}, status=status)
 
 
-def _verified(request: HttpRequest, connection: str, *, once: bool) -> HttpResponse | None:
+def verified(request: HttpRequest, connection: str, *, once: bool) -> HttpResponse | None:
     """None if the message may be read; else the refusal."""
     if int(request.META.get("CONTENT_LENGTH") or 0) > LARGEST:
-        return _trouble(413, "The message is too large.")
+        return trouble(413, "The message is too large.")
     fine = current().signed(
         connection,
+        f"{request.method} {request.path}",
         request.headers.get("Koppel-Timestamp", ""),
         request.headers.get("Koppel-Signature", ""),
         request.body,
         once=once,
     )
-    return None if fine else _trouble(401, "The signature does not fit, or is too old.")
+    return None if fine else trouble(401, "The signature does not fit, or is too old.")
 
 
 @csrf_exempt
 @require_POST
 def hint(request: HttpRequest, connection: str) -> HttpResponse:
     """A hint: 202 at once, the work is done later. Repeats are harmless and answered alike."""
-    refusal = _verified(request, connection, once=False)
+    refusal = verified(request, connection, once=False)
     if refusal is not None:
         return refusal
     try:
         told = msgspec.json.decode(request.body, type=Hint)
     except msgspec.MsgspecError as error:
-        return _trouble(400, f"This is no hint: {error}.")
+        return trouble(400, f"This is no hint: {error}.")
     service = current()
     found = service.entity_of(connection, told.resource)
     if found is not None:
@@ -82,13 +83,13 @@ def hint(request: HttpRequest, connection: str) -> HttpResponse:
 @require_GET
 def card(request: HttpRequest, connection: str, resource: str, record: str) -> HttpResponse:
     """What Koppel knows of one record, for the block on the system's own page."""
-    refusal = _verified(request, connection, once=False)
+    refusal = verified(request, connection, once=False)
     if refusal is not None:
         return refusal
     service = current()
     found = service.entity_of(connection, resource)
     if found is None:
-        return _trouble(404, "No rule couples records of this kind.")
+        return trouble(404, "No rule couples records of this kind.")
     entity, side = found
     row = service.store.couplings.by_record(entity, side, [record]).get(record)
     return JsonResponse(_card(service, entity, side, record, row))
@@ -153,17 +154,17 @@ def _number(service: Service, entity: str, row: CouplingRow) -> str | None:
 @require_POST
 def press(request: HttpRequest, connection: str, resource: str, record: str) -> HttpResponse:
     """Synchronise one record now, and tell what changed field by field."""
-    refusal = _verified(request, connection, once=True)
+    refusal = verified(request, connection, once=True)
     if refusal is not None:
         return refusal
     try:
         told = msgspec.json.decode(request.body or b"{}", type=Press)
     except msgspec.MsgspecError as error:
-        return _trouble(400, f"This cannot be read: {error}.")
+        return trouble(400, f"This cannot be read: {error}.")
     service = current()
     found = service.entity_of(connection, resource)
     if found is None:
-        return _trouble(404, "No rule couples records of this kind.")
+        return trouble(404, "No rule couples records of this kind.")
     entity, side = found
     user = f"{told.user or 'somebody'} in {connection}"
     service.store.inbox.log(user, "synchronise", f"{entity} {side} {record}")

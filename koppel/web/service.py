@@ -39,11 +39,19 @@ class Service:
         return None
 
     def signed(
-        self, connection: str, timestamp: str, signature: str, body: bytes, *, once: bool
+        self,
+        connection: str,
+        call: str,
+        timestamp: str,
+        signature: str,
+        body: bytes,
+        *,
+        once: bool,
     ) -> bool:
         """Is a message from that system, fresh, and (with `once`) not a repeat?
 
-        The signature is checked before anything of the body is read.
+        `call` is the method and the path as sent, so that a signature fits one address only. It is
+        checked before anything of the body is read.
         """
         try:
             secret = self.store.connections.settings(connection).get(HINT_SECRET, "")
@@ -52,7 +60,7 @@ class Service:
             return False
         if not secret or age > WINDOW:
             return False
-        message = timestamp.encode() + b"." + body
+        message = f"{timestamp}.{call}\n".encode() + body
         wanted = "sha256=" + hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
         if not hmac.compare_digest(wanted.encode(), signature.encode()):
             return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, path
 
-from koppel.web import hooks, pages
+from koppel.web import hooks, orders, pages
 
 urlpatterns: list[URLPattern] = [
     path("", pages.home, name="home"),
@@ -17,4 +17,14 @@ urlpatterns: list[URLPattern] = [
     path("hints/<str:connection>", hooks.hint, name="hint"),
     path("api/card/<str:connection>/<str:resource>/<str:record>", hooks.card, name="card"),
     path("api/sync/<str:connection>/<str:resource>/<str:record>", hooks.press, name="press"),
+    path(
+        "api/orders/<str:connection>/<str:resource>/<str:record>/transfer",
+        orders.transfer,
+        name="transfer",
+    ),
+    path("api/orders/<str:connection>/<str:resource>/<str:record>", orders.order, name="order"),
+    path(
+        "api/figures/<str:connection>/<str:resource>/<str:record>", orders.figures, name="figures"
+    ),
+    path("processes/<str:process>", orders.process, name="process"),
 ]

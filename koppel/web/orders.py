@@ -1,0 +1,142 @@
+"""Orders for a coupled system: the button, the block of an order, a customer's figures.
+
+Signed as hints are. What is told comes from the store, with its age, and does not wait for the ERP;
+`?fresh=1` asks the ERP first. The button waits for the transfer, and goes on without the one who
+pressed where it takes longer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_POST
+
+from koppel.errors import KoppelError, NeedsUser
+from koppel.processes.desk import OrderDesk
+from koppel.processes.orders import begin_transfer
+from koppel.processes.settings import order_settings
+from koppel.processes.views import figures_view, order_view, transfer_view
+from koppel.store.models import Process
+from koppel.web.hooks import Press, trouble, verified
+from koppel.web.service import Service, current
+
+PRESS_SECONDS = 25.0
+FRESH_SECONDS = 20.0
+QUICK_SECONDS = 1.0
+
+_desk: list[OrderDesk] = []
+
+
+def use(desk: OrderDesk) -> None:
+    """The desk of this process."""
+    _desk[:] = [desk]
+
+
+def desk() -> OrderDesk:
+    """The desk of this process; `NeedsUser` where it has none."""
+    if not _desk:
+        raise NeedsUser("Koppel does not serve orders in this process", remedy="koppel serve")
+    return _desk[0]
+
+
+@csrf_exempt
+@require_POST
+def transfer(request: HttpRequest, connection: str, resource: str, record: str) -> HttpResponse:
+    """Hand a document over; pressed again, it tells how the same order stands."""
+    refusal = verified(request, connection, once=True)
+    if refusal is not None:
+        return refusal
+    try:
+        told = msgspec.json.decode(request.body or b"{}", type=Press)
+    except msgspec.MsgspecError as error:
+        return trouble(400, f"This cannot be read: {error}.")
+    service = current()
+    settings = order_settings(service.store)
+    if connection != settings.crm:
+        return trouble(404, "Orders are not handed over from this system.")
+    user = f"{told.user or 'somebody'} in {connection}"
+    row = begin_transfer(service.store, settings.crm, resource, record, user=user)
+    if row.state in ("running", "waiting"):
+        try:
+            desk().ask(lambda orders: orders.go_on(row.id).id, PRESS_SECONDS)
+        except KoppelError as error:
+            return JsonResponse({**transfer_view(service.store, row), "message": str(error)})
+        row = service.store.processes.get(row.id)
+    return JsonResponse(transfer_view(service.store, row))
+
+
+@csrf_exempt
+@require_GET
+def order(request: HttpRequest, connection: str, resource: str, record: str) -> HttpResponse:
+    """The block of a quote or sales order."""
+    refusal = verified(request, connection, once=False)
+    if refusal is not None:
+        return refusal
+    service = current()
+    link = service.store.orders.of_crm(resource, record)
+    messages: list[str] = []
+    if request.GET.get("fresh") and link is not None and link.erp_id is not None:
+        id = link.erp_id
+        messages = _refreshed(lambda: desk().ask(lambda o: o.watch.refresh([id]), FRESH_SECONDS))
+    view = order_view(service.store, resource, record)
+    view["messages"] = [*messages, *view["messages"]]
+    return JsonResponse(view)
+
+
+@csrf_exempt
+@require_GET
+def figures(request: HttpRequest, connection: str, resource: str, record: str) -> HttpResponse:
+    """The block of a customer: turnover, open items, backlog, credit, orders and invoices."""
+    refusal = verified(request, connection, once=False)
+    if refusal is not None:
+        return refusal
+    service = current()
+    party = _party(service, connection, resource, record)
+    if party is None:
+        return trouble(404, "This record is not coupled with a customer of the ERP.")
+    fresh = bool(request.GET.get("fresh"))
+    messages: list[str] = []
+    if fresh:
+        messages = _refreshed(lambda: desk().ask(lambda o: o.watch.poll_erp(), FRESH_SECONDS))
+    told = desk().figures(party, fresh=fresh, timeout=FRESH_SECONDS if fresh else QUICK_SECONDS)
+    links = service.store.orders.of_party(party)
+    return JsonResponse({**figures_view(service.store, party, told, links), "messages": messages})
+
+
+def _party(service: Service, connection: str, resource: str, record: str) -> str | None:
+    found = service.entity_of(connection, resource)
+    if found is None or found[0] != "partner":
+        return None
+    row = service.store.couplings.by_record("partner", found[1], [record]).get(record)
+    return row.erp_id if row is not None and row.state == "active" else None
+
+
+def _refreshed(ask: Any) -> list[str]:
+    """A sentence where the ERP could not be asked; what is known is told all the same."""
+    try:
+        if ask() is None:
+            return ["The ERP is slow to answer; this is what was known before."]
+    except KoppelError as error:
+        return [str(error)]
+    return []
+
+
+@login_required
+def process(request: HttpRequest, process: str) -> HttpResponse:
+    """One transfer: its step, since when, why it waits, and its log."""
+    store = current().store
+    row = Process.objects.filter(id=process).first()
+    if row is None:
+        raise Http404
+    resource, _, record = row.subject.rpartition("/")
+    context = {
+        "row": row,
+        "entries": store.processes.entries(row),
+        "view": order_view(store, resource, record),
+    }
+    return render(request, "web/process.html", context)
