@@ -241,6 +241,22 @@ class CremeSeller(CremeHuman):
         form.values["status"] = form.options["status"][label]
         self._post(page, form.data())
 
+    def convert_to_order(self, id: str) -> str:
+        """Press *Convert to salesorder* on a quote's page; the id of the new order."""
+        answer = self._post(f"/billing/{id}/convert", {"type": "sales_order"})
+        found = re.search(r"/billing/sales_order/(\d+)", answer.text + str(answer.headers))
+        if found is None:
+            raise PageRefused(f"Creme's conversion of quote {id} did not lead to an order")
+        return found[1]
+
+    def clone(self, resource: str, id: str) -> str:
+        """Press *Clone* on a record's page; the id of the new record."""
+        answer = self._post("/creme_core/entity/clone", {"id": id})
+        found = re.search(rf"{_page(resource)}/(\d+)", answer.text + str(answer.headers))
+        if found is None:
+            raise PageRefused(f"Creme's clone of {resource} {id} did not lead to a new record")
+        return found[1]
+
     def press_transfer(self, resource: str, id: str) -> httpx.Response:
         """Press *Transfer to ERP* as the page's script does; Koppel's answer or its refusal."""
         return self._press(f"/koppel/transfer/{resource}/{id}")

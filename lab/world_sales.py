@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
 
-from lab.world import World
+from lab.world import PAYMENT_TERMS, World
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class Document:
     """Days from now to the delivery that the customer asks for."""
     reference: str = ""
     incoterm: str = ""
+    payment_term: str = ""
+    """One of PAYMENT_TERMS; empty: as agreed with the customer."""
     comment: str = ""
 
 
@@ -153,6 +155,7 @@ def _document(random: Random, key: str, customer: str, status: str) -> Document:
         requested_in=random.choice((None, 7, 14, 21, 30)),
         reference=random.choice(("", f"PO {random.randint(10_000, 99_999)}")),
         incoterm=random.choice(INCOTERMS),
+        payment_term=random.choice(("", *PAYMENT_TERMS)),
         comment=random.choice(("", "", "Please announce the delivery by telephone.")),
     )
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from datetime import date, timedelta
 
+from creme.billing.models import PaymentTerms
 from creme.creme_core.global_info import set_global_info
 from creme.creme_core.models import CremeUser, Relation
 from creme.persons import constants as persons
@@ -125,6 +126,7 @@ class Sales:
     def __init__(self, seeder: Seeder) -> None:
         self.seeder = seeder
         self.sessions = [Session(user) for user in seeder.sales]
+        self.terms = {row.name: str(row.uuid) for row in PaymentTerms.objects.all()}
         self.products: dict[str, int] = {}
         self.quotes: dict[str, int] = {}
         self.orders: dict[str, int] = {}
@@ -162,6 +164,7 @@ class Sales:
             "comment": source.comment,
             "customer_reference": source.reference,
             "incoterm": source.incoterm or None,
+            "payment_terms": self.terms.get(source.payment_term),
             "requested_date": wanted and (today + timedelta(days=wanted)).isoformat(),
             "lines": [self.line(line) for line in source.lines],
         }

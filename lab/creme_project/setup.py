@@ -13,6 +13,8 @@ import os
 import sys
 from decimal import Decimal
 
+from lab.world import PAYMENT_TERMS
+
 MANAGED = "Nordwerk Maschinenbau GmbH"
 USERS = {
     "koppel": ("Koppel", "Coupling", "koppel@nordwerk.example"),
@@ -80,6 +82,7 @@ def populate() -> None:
         report(0.86, "Creme: own company, users and rates")
         own_company()
         rates()
+        terms()
         people()
 
 
@@ -120,6 +123,14 @@ def rates() -> None:
         Currency.objects.get_or_create(
             international_symbol=code, defaults={"name": name, "local_symbol": symbol}
         )
+
+
+def terms() -> None:
+    """The payment terms that the ERP of the demo knows, by the same names."""
+    from creme.billing.models import PaymentTerms
+
+    for name in PAYMENT_TERMS:
+        PaymentTerms.objects.get_or_create(name=name)
 
 
 def people() -> None:

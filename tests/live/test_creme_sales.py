@@ -412,6 +412,33 @@ def test_whatever_she_does_to_a_quote_is_in_its_feed(
     assert stale.reason == "stale"
 
 
+def test_an_order_made_from_a_quote_remembers_it_and_takes_what_the_customer_asked_for(
+    connector: CremeConnector, clara: CremeSeller, quote: Record
+) -> None:
+    asked = {
+        "customer_reference": "B-9",
+        "requested_date": date(2026, 12, 24),
+        "incoterm": "DDP",
+    }
+    quote = record(update(connector, quote, erp_number="SO-1", **asked))
+    id = clara.convert_to_order(quote.id)
+    order = connector.fetch(ORDER, [id])[id]
+    assert isinstance(order, Record)
+    assert order.fields["converted_from"] == quote.id
+    assert {name: order.fields[name] for name in asked} == asked
+    assert order.fields["erp_number"] is None
+    assert order.fields["total_vat"] == quote.fields["total_vat"]
+    assert [one.id for one in connector.find(ORDER, {"converted_from": quote.id})] == [id]
+    outcome = update(connector, order, converted_from=None)
+    assert isinstance(outcome, Refused)
+    again = connector.fetch(ORDER, [clara.clone(ORDER, id)])
+    for copy in (*again.values(), *connector.fetch(QUOTE, [clara.clone(QUOTE, quote.id)]).values()):
+        assert isinstance(copy, Record)
+        assert copy.fields["erp_number"] is None
+        assert copy.fields.get("converted_from") is None
+        assert copy.fields["customer_reference"] == "B-9"
+
+
 def test_an_opportunity_is_read_and_never_written(
     connector: CremeConnector, clara: CremeSeller, creme: Running, customer: Record
 ) -> None:

@@ -25,6 +25,10 @@ class KoppelCremeConfig(CremeAppConfig):
             from . import signals
 
             signals.connect()
+            if apps.is_installed("creme.billing"):
+                from . import copies
+
+                copies.connect()
 
     def register_permissions(self, special_perm_registry) -> None:
         from . import rights

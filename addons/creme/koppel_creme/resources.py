@@ -151,6 +151,7 @@ def _documents() -> Iterable[Resource]:
     from creme import billing
     from creme.billing.constants import REL_SUB_BILL_ISSUED, REL_SUB_BILL_RECEIVED
 
+    from .copies import ORDER, ConvertedFrom
     from .parts.lines import Lines
     from .parts.parties import Parties
 
@@ -167,6 +168,8 @@ def _documents() -> Iterable[Resource]:
             Lines(model),
             CustomFields(model),
         )
+        if name == ORDER:
+            parts = (*parts, ConvertedFrom(model))
         yield Resource(name, model, parts)
 
 
