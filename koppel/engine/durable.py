@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from django.db import transaction
+
 from koppel.engine.executor import Boundary, no_boundary
 from koppel.errors import Defect, KoppelError, NeedsUser, TryLater
 from koppel.store import Store
@@ -59,8 +61,9 @@ class Steps:
             found: T = self._memo[name]
             return found
         lease = f"process-{self.row.id}"
-        self._store.lease.take(lease)
-        self._store.processes.save(self.row, step=name, state="running", why="", remedy="")
+        with transaction.atomic():
+            self._store.lease.take(lease)
+            self._store.processes.save(self.row, step=name, state="running", why="", remedy="")
         self._boundary(f"before {name}")
         result = work()
         self._boundary(f"after {name}")
