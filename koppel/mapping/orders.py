@@ -46,6 +46,8 @@ class HeaderNames(Struct, frozen=True, forbid_unknown_fields=True):
     invoice_address: str = ""
     delivery_address: str = ""
     owner: str = ""
+    made_from: str = ""
+    made_from_resource: str = ""
     net: str = ""
     gross: str = ""
     contact_resource: str = ""
@@ -208,7 +210,9 @@ class OrderReader:
         """The order; raises `OrderFault` with all that is wrong."""
         header, faults = self.mapping.header, list[str]()
         fields = record.fields
-        currency = str(self._label(header.currency, fields.get(header.currency)) or "")
+        currency = str(fields.get(header.currency) or "")
+        if not is_currency(currency):
+            currency = str(self._label(header.currency, currency))
         if not is_currency(currency):
             raise OrderFault([f"The currency '{currency}' is none of ISO 4217."])
         partner = fields.get(header.partner)
@@ -252,6 +256,7 @@ class OrderReader:
             invoice_address=self._address(fields, header.invoice_address),
             delivery_address=self._address(fields, header.delivery_address),
             owner=self._labelled(fields, header.owner),
+            made_from=self._made_from(fields),
         )
 
     def _line(
@@ -390,6 +395,11 @@ class OrderReader:
             email=self._text(found, header.contact_email),
             phone=self._text(found, header.contact_phone),
         )
+
+    def _made_from(self, fields: Mapping[str, Any]) -> str:
+        header = self.mapping.header
+        id = self._get(fields, header.made_from)
+        return f"{header.made_from_resource}/{id}" if id is not None else ""
 
     def _address(self, fields: Mapping[str, Any], native: str) -> Address | None:
         given = self._get(fields, native)

@@ -107,6 +107,8 @@ class Order(Struct, frozen=True, kw_only=True):
     delivery_address: Address | None = None
     owner: str = ""
     url: str = ""
+    made_from: str = ""
+    """Resource and id of the quote that the order was made of, in the CRM."""
 
     def __post_init__(self) -> None:
         if not is_currency(self.currency):

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+import pycountry
+
 from koppel.connectors.base import Gone, Record, Refused, Update
 from koppel.engine.durable import Held
 from koppel.errors import TryLater
@@ -103,8 +105,8 @@ class Customer:
             "city": wanted.part("city"),
             "delivery": True,
         }
-        country = wanted.part("country")
-        if country is not None and len(country) == 2:
+        country = _country(wanted.part("country"))
+        if country is not None:
             new["country"] = country
         outcome = written(
             self._systems.erp,
@@ -193,3 +195,14 @@ def _same_place(one: Mapping[str, Any], wanted: Address) -> bool:
 def _folded(text: str) -> str:
     plain = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(plain.replace("\n", " ").split())
+
+
+def _country(text: str | None) -> str | None:
+    """The code of ISO 3166-1 of a country's code or English name; None where it is neither."""
+    if text is None:
+        return None
+    try:
+        found = pycountry.countries.lookup(text)
+    except LookupError:
+        return None
+    return str(found.alpha_2)

@@ -135,11 +135,24 @@ class OrderTransfer:
         return {"erp": found.erp, "made": found.made}
 
     def _decide(self, order: Order, found: Mapping[str, Any]) -> dict[str, Any]:
+        self._refuse_second(order)
         now = Customer(self._systems, str(found["erp"])).situation(order, new=bool(found["made"]))
         decision = rules.judge(self._settings.incoming, now)
         said = f" (rule '{decision.rule}')" if decision.rule else ""
         self._steps.log(f"Decision: {decision.verdict}, because {decision.why}{said}.")
         return {"verdict": decision.verdict, "rule": decision.rule, "why": decision.why}
+
+    def _refuse_second(self, order: Order) -> None:
+        """A sale that was handed over as a quote is not handed over again as an order."""
+        resource, _, record = order.made_from.rpartition("/")
+        link = self._store.orders.of_crm(resource, record) if record else None
+        if link is None or link.state in ("cancelled", "gone") or self._accepted("again"):
+            return
+        raise Held(
+            f"the quote that this order was made of is in the ERP already ({link.number})",
+            remedy="Change that order, or to make a second one: "
+            f"koppel order retry {self._steps.row.id[:8]} --accept again",
+        )
 
     def _write(self, order: Order, party: str) -> dict[str, Any]:
         """The ERP's fields; held with every value that it would not know."""
@@ -338,7 +351,7 @@ class OrderTransfer:
         return question in self._steps.row.accepted
 
 
-_OWN_QUESTIONS = ("decision", "difference")
+_OWN_QUESTIONS = ("decision", "difference", "again")
 """What a person accepts towards Koppel; anything else answers a question of the ERP."""
 
 
