@@ -188,6 +188,18 @@ def test_a_transfer_that_koppel_refuses_is_told_line_by_line(
     assert f"transferred {document[0]} {document[1]} to the ERP: The totals differ" in log
 
 
+def test_a_transfer_that_waits_for_the_erp_is_no_failure(
+    koppel: Listener, clara: CremeSeller, document: tuple[str, str]
+) -> None:
+    koppel.answer = {"ok": False, "state": "waiting", "message": "The ERP is away; it follows."}
+    answer = clara.press_transfer(*document)
+    assert answer.status_code == 200
+    koppel.answer = {"state": "waiting"}
+    text = fresh_block(clara, koppel, *document)
+    assert "The ERP is away; it follows." in text
+    assert "State Waiting" in text
+
+
 def test_who_lacks_the_right_transfers_nothing_and_it_is_logged(
     koppel: Listener, talking: Running, paul: CremeSeller, document: tuple[str, str]
 ) -> None:

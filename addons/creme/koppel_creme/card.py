@@ -160,4 +160,5 @@ def press(path: str, username: str) -> dict[str, Any] | None:
     if not answer.reached:
         return None
     body = answer.body if isinstance(answer.body, dict) else {}
-    return {**body, "ok": answer.status == 200 and body.get("ok") is True}
+    fine = answer.status == 200 and body.get("ok") is True
+    return {**body, "ok": fine, "status": answer.status}

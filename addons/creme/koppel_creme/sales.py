@@ -50,6 +50,9 @@ _WORDS = {
     "assigned": gettext_noop("Reserved"),
     "picked": gettext_noop("Picked"),
     "packed": gettext_noop("Packed"),
+    "invoice": gettext_noop("Invoice"),
+    "credit_note": gettext_noop("Credit note"),
+    "exception": gettext_noop("Needs attention"),
 }
 """Koppel's and the ERP's words for states, in the user's language; any other is shown as it is."""
 
@@ -106,6 +109,7 @@ def order(resource: str, pk: int, *, fresh: bool = False) -> Told:
         (_("State"), _word(body.get("state"))),
         (_("Number in the ERP"), _text(body.get("erp_number"))),
         (_("Status in the ERP"), _word(body.get("erp_status"))),
+        (_("Payment"), _word(body.get("payment"))),
         (_("Dunning"), _dunning(body.get("dunning"))),
         *_credit(body.get("credit"), currency),
     ]
@@ -129,6 +133,7 @@ def figures(pk: int, *, fresh: bool = False) -> Told:
     names = {
         "turnover": _("Turnover"),
         "open_items": _("Open items"),
+        "overdue": _("Overdue"),
         "backlog": _("Order backlog"),
         "credit_limit": _("Credit limit"),
         "exposure": _("Exposure"),
@@ -139,6 +144,8 @@ def figures(pk: int, *, fresh: bool = False) -> Told:
         if not isinstance(body.get(name), list | dict | None)
     ]
     tiles.append((_("Dunning"), _dunning({"level": body.get("dunning_level")})))
+    if body.get("blocked") is True:
+        tiles.append((_("Deliveries"), _("blocked in the ERP")))
     tables = (
         _table(_("Orders in the ERP"), body.get("orders"), _orders(), currency),
         _table(_("Invoices"), body.get("invoices"), _invoices(), currency),
@@ -148,7 +155,7 @@ def figures(pk: int, *, fresh: bool = False) -> Told:
 
 @dataclass(frozen=True)
 class Transfer:
-    """What the button did: `message` for people."""
+    """What the button did: `message` for people; `ok` also while Koppel is still at it."""
 
     ok: bool
     message: str
@@ -170,7 +177,7 @@ def transfer(resource: str, pk: int, username: str) -> Transfer:
                 "Press again later: no second order is made."
             ),
         )
-    ok = bool(body["ok"])
+    ok = body["ok"] or (body["status"] == 200 and body.get("state") in ("running", "waiting"))
     number = _text(body.get("erp_number"))
     message = _text(body.get("message"))
     if not message:
@@ -198,12 +205,14 @@ def _told(body: Mapping[str, Any], tiles: Sequence[tuple[str, str]], tables: Any
 def _lines() -> tuple[Column, ...]:
     return (
         Column(("position",), _("Position")),
+        Column(("item",), _("ERP code"), "code"),
         Column(("description", "name", "product"), _("Description")),
         Column(("ordered",), _("Ordered"), "number"),
         Column(("delivered",), _("Delivered"), "number"),
         Column(("open",), _("Open"), "number"),
+        Column(("unit",), _("Unit")),
         Column(("planned",), _("Planned delivery"), "date"),
-        Column(("actual",), _("Delivered on"), "date"),
+        Column(("delivered_on", "actual"), _("Delivered on"), "date"),
         Column(("status",), _("Status"), "word"),
     )
 
@@ -212,7 +221,9 @@ def _shipments() -> tuple[Column, ...]:
     return (
         Column(("number",), _("Number"), "code"),
         Column(("planned", "planned_date"), _("Planned delivery"), "date"),
-        Column(("actual", "effective_date", "effective", "date"), _("Delivered on"), "date"),
+        Column(
+            ("delivered", "delivered_on", "actual", "effective_date"), _("Delivered on"), "date"
+        ),
         Column(("status", "state"), _("Status"), "word"),
     )
 
@@ -220,6 +231,7 @@ def _shipments() -> tuple[Column, ...]:
 def _invoices() -> tuple[Column, ...]:
     return (
         Column(("number",), _("Number"), "code"),
+        Column(("type",), _("Kind"), "word"),
         Column(("date",), _("Date"), "date"),
         Column(("due",), _("Due"), "date"),
         Column(("net",), _("Net"), "money"),
@@ -239,6 +251,7 @@ def _orders() -> tuple[Column, ...]:
         Column(("gross", "total"), _("Gross"), "money"),
         Column(("planned",), _("Planned delivery"), "date"),
         Column(("status", "erp_status", "state"), _("Status"), "word"),
+        Column(("payment",), _("Payment"), "word"),
     )
 
 
