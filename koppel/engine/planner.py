@@ -158,6 +158,8 @@ class Planner:
     def _target_coupled(self, views: Mapping[Side, View]) -> bool:
         for side, view in views.items():
             if view.presence == "merged" and view.merged_into:
+                if (side, view.merged_into) in self._followed:
+                    return True
                 known = self._store.couplings.versions(self._line.entity, side, [view.merged_into])
                 return view.merged_into in known
         return False
@@ -263,7 +265,11 @@ class Planner:
                 )
                 for side in SIDES
             }
-            for crm_id, erp_id, _, reasons in page:
+            for crm_id, erp_id, value, reasons in page:
+                if self._followed & {("crm", crm_id), ("erp", erp_id)}:
+                    why = "another pair follows a merge to one of the two"
+                    self._review(crm_id, erp_id, value, (*reasons, why))
+                    continue
                 self._new_pair(
                     {"crm": contents["crm"].get(crm_id), "erp": contents["erp"].get(erp_id)},
                     reasons,

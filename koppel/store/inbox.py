@@ -265,13 +265,18 @@ class InboxStore:
         return {row[0] for row in bulk.select(sql, records, entity)}
 
     def close_reviews(self, entity: str, crm_ids: Iterable[str], erp_ids: Iterable[str]) -> None:
-        """Open proposals about records that are coupled now are moot."""
+        """Open proposals about these records are moot where both are coupled now.
+
+        Where only one of the two is, the other one still waits for a person's word.
+        """
         for side, records in (("crm", crm_ids), ("erp", erp_ids)):
+            far = "erp" if side == "crm" else "crm"
             sql = (
-                "DELETE FROM store_review"
-                f" WHERE state = 'open' AND entity = %s AND {side}_id IN ({{ids}})"
+                "DELETE FROM store_review WHERE state = 'open' AND entity = %s"
+                f" AND EXISTS (SELECT 1 FROM store_coupling c WHERE c.entity = %s"
+                f" AND c.{far}_id = store_review.{far}_id) AND {side}_id IN ({{ids}})"
             )
-            bulk.execute(sql, records, entity)
+            bulk.execute(sql, records, entity, entity)
 
     # audit log
 

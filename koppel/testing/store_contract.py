@@ -505,11 +505,12 @@ class InboxRules(StoreFixtures):
         assert len(store.inbox.reviews()) == 1
         assert store.inbox.under_review("partner", "erp", ["2", "3"]) == {"2"}
 
-    def test_coupling_one_of_a_pair_closes_what_was_proposed_for_it(self, store: Store) -> None:
+    def test_a_proposal_is_moot_once_both_its_records_are_coupled(self, store: Store) -> None:
+        store.couplings.save([coupling(1), coupling(2)])
         store.inbox.propose("partner", "1", "2", score=0.7, reasons=[])
-        store.inbox.propose("partner", "3", "4", score=0.7, reasons=[])
-        store.inbox.close_reviews("partner", ["1"], ["9"])
-        assert [(row.crm_id, row.erp_id) for row in store.inbox.reviews()] == [("3", "4")]
+        store.inbox.propose("partner", "1", "9", score=0.7, reasons=[])
+        store.inbox.close_reviews("partner", ["1"], ["1"])
+        assert [(row.crm_id, row.erp_id) for row in store.inbox.reviews()] == [("1", "9")]
 
     def test_a_lost_value_is_kept_with_its_type(self, store: Store) -> None:
         run = store.runs.start("sync")
