@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from koppel.engine import Engine
 from koppel.engine.lines import HINT_SECRET
 from koppel.errors import NeedsUser
 from koppel.mapping.document import default_rule, load_mapping, load_rule
+from koppel.processes import settings
 from koppel.store import Store
 
 Setting = Annotated[
@@ -46,11 +48,12 @@ def init(
     names = {"crm": crm, "erp": erp}
     for entity in filter(None, (name.strip() for name in entities.split(","))):
         if store.documents.get("rule", entity) is None:
-            text = default_rule(entity)
-            for side, name in names.items():
-                text = text.replace(f'{side} = "{side}"', f'{side} = "{name}"')
+            text = _named(default_rule(entity), names)
             load_rule(text, source=f"rules/{entity}.toml")
             store.documents.put("rule", entity, text, author=here.user)
+    if store.documents.get(settings.KIND, settings.NAME) is None:
+        text = _named(settings.shipped_settings(), names)
+        store.documents.put(settings.KIND, settings.NAME, text, author=here.user)
     store.inbox.log(here.user, "init", f"{crm} {erp}", entities=entities)
     engine = Engine(store)
     try:
@@ -65,6 +68,13 @@ def init(
         {"home": str(here.home), "connections": list(health), "entities": entities.split(",")},
         lambda _: here.say(f"Ready: {crm} and {erp} answer. Next: koppel plan"),
     )
+
+
+def _named(text: str, names: Mapping[str, str]) -> str:
+    """A document that Koppel brings along, with the connections' names."""
+    for side, name in names.items():
+        text = text.replace(f'{side} = "{side}"', f'{side} = "{name}"')
+    return text
 
 
 def _settings(side: str, type_name: str, given: list[str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -152,7 +162,7 @@ def _show_resources(found: dict[str, Any]) -> None:
             )
 
 
-KINDS = ("rule", "mapping", "overlay")
+KINDS = ("rule", "mapping", "overlay", "process")
 
 
 @app.command()
@@ -209,6 +219,8 @@ def import_(
         load_rule(text, source=f"{file}: rule {name}")
     for name, text in read.get("mapping", {}).items():
         load_mapping(text, source=f"{file}: mapping {name}")
+    for name, text in read.get(settings.KIND, {}).items():
+        settings.parse_settings(text, source=f"{file}: {settings.KIND} {name}")
     store = here.store()
     versions = {
         f"{kind} {name}": store.documents.put(kind, name, text, author=here.user)

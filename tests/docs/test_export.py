@@ -7,8 +7,9 @@ import tomllib
 import pytest
 import tomlkit
 
-from koppel.cli.setup import _readable
+from koppel.cli.setup import KINDS, _named, _readable
 from koppel.mapping.document import default_rule
+from koppel.processes import settings
 
 
 @pytest.mark.parametrize("text", [default_rule("partner"), "x", "\na\n", "a '''b'''", 'a\r\n"""\\'])
@@ -22,3 +23,10 @@ def test_an_exported_rule_can_be_edited_line_by_line() -> None:
     edited = exported.replace('phone = { owner = "shared"', 'phone = { owner = "crm"')
     assert 'phone = { owner = "crm"' in tomllib.loads(edited)["partner"]
     assert "\nentity = " in exported
+
+
+def test_the_settings_of_orders_are_set_up_for_the_connections_and_exported() -> None:
+    text = _named(settings.shipped_settings(), {"crm": "creme", "erp": "tryton"})
+    found = settings.parse_settings(text)
+    assert (found.crm, found.erp) == ("creme", "tryton")
+    assert settings.KIND in KINDS
