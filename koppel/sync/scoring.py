@@ -157,6 +157,10 @@ def _runs_together(a: list[str], b: list[str]) -> bool:
 
 _PRIOR = -3.2
 _SURE = 0.97
+_TELLING = 0.5
+
+Evidence = list[tuple[float, str]]
+"""Points with the reason in words."""
 
 
 _NOTHING = Score(0.0005, "different", ("nothing but a word in common",))
@@ -188,30 +192,61 @@ def _meet(a: tuple[str, ...], b: tuple[str, ...]) -> bool:
 def _partners(a: Features, b: Features, rarity: Rarity, rule: MatchRule) -> Score:
     if _hopeless(a, b):
         return _NOTHING
-    name = likeness(a.words, b.words, rarity)
+    name = likeness(*_without_towns(a, b), rarity)
     evidence: list[tuple[float, str]] = [(_PRIOR, "")]
     evidence += _name_evidence(name, a, b)
     identity = _identities(a, b)
     contacts = _channels(a, b, rarity)
     place = _places(a.places, b.places)
     evidence += identity + contacts + place
+    low, high = _bounds(a, b, name, identity, contacts, place, rule)
+    return _scored(evidence, rule, low=low, high=high)
+
+
+def _bounds(
+    a: Features,
+    b: Features,
+    name: NameLikeness,
+    identity: Evidence,
+    contacts: Evidence,
+    place: Evidence,
+    rule: MatchRule,
+) -> tuple[float, float]:
+    """What the points may come to at least and at most: the rules that stand above them."""
     against = any(weight <= -3 for weight, _ in identity)
     proven = any(weight >= 3 for weight, _ in identity)
     witnesses = sum(weight >= 1.5 for weight, _ in contacts + place)
     low, high = 0.0, 1.0
-    if not proven and (witnesses < 2 or name.ratio < 0.75 or name.clash or name.group):
-        town_too = witnesses == 1 and any(weight > 0 for weight, _ in place)
+    apart = name.clash or name.group
+    enough = 0.6 if witnesses >= 3 else 0.75
+    if not proven and (witnesses < 2 or name.ratio < enough or apart):
         same_name = name.ratio >= _SURE and not name.clash
-        if not (town_too and same_name and not any(w < -1 for w, _ in contacts)):
-            high = rule.couple - 0.01
+        near = any(weight > 0 for weight, _ in place)
+        nothing_against = not any(weight <= -1 for weight, _ in contacts + place + identity)
+        # A channel that nobody else has, under a name that tells: as good as a second witness.
+        own = name.told >= _TELLING and any(weight >= 2.2 for weight, _ in contacts)
+        if not (same_name and nothing_against and witnesses == 1 and (near or own)):
+            high = (rule.couple + rule.review) / 2 if apart else rule.couple - 0.01
     if against or (proven and name.ratio < 0.35):
         high = min(high, rule.couple - 0.01)
     foreign = any(weight < -1 for weight, _ in contacts) or a.person != b.person
-    if name.ratio >= 0.9 and name.told >= 0.5 and not (against or foreign or name.clash):
+    if name.ratio >= 0.9 and name.told >= _TELLING and not (against or foreign or name.clash):
         low = rule.review
     if witnesses >= 3 and name.ratio >= 0.4 and not against:
         low = rule.review
-    return _scored(evidence, rule, low=low, high=high)
+    return low, min(high, 1.0)
+
+
+def _without_towns(a: Features, b: Features) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Both names without a town that only one of them has, where it is a town of either record."""
+    if a.words == b.words:
+        return a.words, b.words
+    towns = {place.city for place in a.places} | {place.city for place in b.places}
+    if not towns:
+        return a.words, b.words
+    one = tuple(word for word in a.words if word in b.words or word not in towns)
+    two = tuple(word for word in b.words if word in a.words or word not in towns)
+    return one or a.words, two or b.words
 
 
 def _name_evidence(name: NameLikeness, a: Features, b: Features) -> list[tuple[float, str]]:
