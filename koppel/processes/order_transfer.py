@@ -163,7 +163,6 @@ class OrderTransfer:
                 line["unit"] = self._unit(str(line["unit"]), unknown)
         customer = Customer(self._systems, party)
         fields: dict[str, Any] = {
-            "koppel_key": self._steps.row.key,
             "party": party,
             "currency": order.currency,
             "lines": lines,

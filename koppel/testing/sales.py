@@ -135,7 +135,7 @@ class SalesSystem(MemorySystem):
         _refuse_difference(fields, reckoned)
         if fields["party"] in self.blocked:
             raise Refusal("invalid", "This customer is blocked.", "party")
-        row = super().create(resource, {**reckoned, "state": "draft"}, by, key)
+        row = super().create(resource, {**reckoned, "state": "draft", "koppel_key": key}, by, key)
         self.made += 1
         return row
 
