@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -18,7 +18,7 @@ from koppel.store import Store
 from koppel.store.bulk import chunks
 from koppel.store.models import Run
 from koppel.store.values import CouplingRow, PlannedStep, ReplicaRow, StepBody
-from koppel.sync.decide import decide
+from koppel.sync.decide import WHOLE, decide
 from koppel.sync.rule import SIDES, Side, holds, other
 from koppel.sync.state import Decision, View
 
@@ -70,7 +70,8 @@ class Planner:
     def _touched(self, ids: Sequence[str], work: Work) -> None:
         couplings = self._store.couplings.by_id(ids)
         waiting = self._store.inbox.open_fields(ids)
-        records = {side: self._read(side, couplings.values(), work) for side in SIDES}
+        doubtful = {coupling for coupling, fields in waiting.items() if WHOLE in fields}
+        records = {side: self._read(side, couplings.values(), work, doubtful) for side in SIDES}
         stuck = {
             side: self._store.inbox.quarantined(self._line.entity, side, records[side])
             for side in SIDES
@@ -93,12 +94,17 @@ class Planner:
         return isinstance(found, Record) and stuck[side].get(record) == found.version
 
     def _read(
-        self, side: Side, couplings: Iterable[CouplingRow], work: Work
+        self,
+        side: Side,
+        couplings: Iterable[CouplingRow],
+        work: Work,
+        doubtful: Container[str],
     ) -> dict[str, Record | Gone]:
         """The records of one side: fetched where they may have moved, else the base.
 
         A side that no change was reported of is taken to stand at its base where it checks the
-        expected version on a write: a wrong guess is refused as stale and planned again.
+        expected version on a write: a wrong guess is refused as stale and planned again. Not so
+        for `doubtful` couplings, of which one side was gone when a person was asked about them.
         """
         lane = self._line.lanes[side]
         known: dict[str, Record | Gone] = {}
@@ -112,6 +118,7 @@ class Planner:
                 known[record] = work.gone[side, record]
             elif (
                 side in work.touched[coupling.id]
+                or coupling.id in doubtful
                 or lane.capabilities.lock == "none"
                 or not isinstance(base, Record)
             ):

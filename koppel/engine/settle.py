@@ -80,7 +80,7 @@ class Settler:
         halves: list[CouplingRow] = []
         done: list[int] = []
         for step in steps:
-            failure = failures.get(step.number) or _failure(sent.get(step.number, {}))
+            failure = failures.get(step.number) or _failure(step, sent.get(step.number, {}))
             if failure is not None:
                 self._failed(step, failure, sent.get(step.number, {}))
                 half = self._half(step, known.get(step.coupling), sent.get(step.number, {}))
@@ -300,7 +300,7 @@ class Settler:
             inbox.wait(step.entity, side, record, reason=failure.reason)
 
 
-def _failure(sent: Mapping[Side, Outcome | None]) -> Failure | None:
+def _failure(step: PlannedStep, sent: Mapping[Side, Outcome | None]) -> Failure | None:
     """The first trouble among a step's outcomes."""
     for side, outcome in sent.items():
         where = "the CRM" if side == "crm" else "the ERP"
@@ -309,7 +309,9 @@ def _failure(sent: Mapping[Side, Outcome | None]) -> Failure | None:
         if isinstance(outcome, Unknown):
             return Failure(reason=f"{where}: {outcome.message}", transient=True)
         if isinstance(outcome, Refused):
-            if outcome.reason in ("stale", "locked"):
+            # Gone meanwhile: both sides are read again, and the deletion is decided upon.
+            gone = outcome.reason == "missing" and step.record(side) is not None
+            if gone or outcome.reason in ("stale", "locked"):
                 return Failure(reason=f"{where}: {outcome.message}", transient=True)
             named = f" ({', '.join(outcome.fields)})" if outcome.fields else ""
             return Failure(

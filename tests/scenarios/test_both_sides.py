@@ -63,3 +63,23 @@ def test_who_asks_for_one_record_gets_the_other_sides_news_too(pair: PairOfSyste
     assert seen is not None
     assert seen["name"] == "Renamed GmbH"
     assert pair.sync().counts["writes"] == 0
+
+
+def test_who_edits_a_survivor_that_a_person_is_asked_about_does_not_revive_the_pair(
+    pair: PairOfSystems,
+) -> None:
+    partner = next(iter(partners(1)))
+    crm = pair.crm_human.create("organisation", crm_fields(partner))
+    erp = pair.erp_human.create("party", erp_fields(partner))
+    pair.crm_human.create("organisation", {"name": "Bystander", "role": "prospect"})
+    pair.sync()
+    pair.erp_human.edit("party", erp, {"name": "Renamed GmbH"})
+    pair.crm_human.delete("organisation", crm)
+    pair.sync()
+    (conflict,) = pair.store.inbox.conflicts()
+    assert conflict.field == ""
+    pair.erp_human.edit("party", erp, {"name": "Renamed again GmbH"})
+    for _ in range(2):
+        assert pair.sync().counts["writes"] == 0
+    assert pair.store.inbox.quarantine() == []
+    assert [row.id for row in pair.store.inbox.conflicts()] == [conflict.id]
