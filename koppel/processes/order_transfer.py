@@ -236,7 +236,8 @@ class OrderTransfer:
         if outcome.reason in ("stale", "locked"):
             return TryLater(outcome.message, after=2)
         sentence, remedy = explain(outcome, self._steps.row.id)
-        return Held(sentence, remedy=remedy, details=outcome.message.split("; "))
+        parts = outcome.message.split("; ")
+        return Held(sentence, remedy=remedy, details=parts if len(parts) > 1 else ())
 
     def _compare(self, erp: str, order: Order, fields: Mapping[str, Any]) -> str:
         seen = self._seen(erp)

@@ -34,6 +34,11 @@ CAUSES = (
         "again",
     ),
     Cause(
+        ("digits", "quantity"),
+        "The ERP does not take a quantity",
+        "Give the line a quantity that its unit allows (whole pieces), or another unit",
+    ),
+    Cause(
         ("price",),
         "The ERP has no price for a product",
         "Who keeps the price list can add it, or give the line a price",
