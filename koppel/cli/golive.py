@@ -1,14 +1,18 @@
-"""`koppel audit`: what goes live is proved."""
+"""`koppel assess | load | audit`: looked at first, loaded step by step, and proved."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from koppel.cli.app import Json, app, session
 from koppel.cli.session import PERSON, Session, out, plain, table
+from koppel.engine.assess import Assessor
 from koppel.engine.audit import Auditor, EntityAudit, selection
+from koppel.insight.assess import Assumptions
+from koppel.insight.assess_page import effort, page
 from koppel.store.models import Run
 
 Entities = Annotated[list[str] | None, typer.Argument(help="Which entities; default: all.")]
@@ -96,3 +100,114 @@ def _show_counts(one: EntityAudit) -> None:
         rows += [(f"uncoupled, {side.upper()}", many, why) for why, many in sorted(whys.items())]
     table("", ("what", "how many", ""), rows)
     out.print(f"Read between {one.began:%H:%M:%S} and {one.ended:%H:%M:%S} UTC.", highlight=False)
+
+
+@app.command()
+def assess(
+    context: typer.Context,
+    entities: Entities = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report as a page.")] = None,
+    rules: Annotated[
+        Path | None, typer.Option(help="Write the proposed rules into this folder.")
+    ] = None,
+    minutes: Annotated[
+        float, typer.Option(min=0, help="Minutes to type one change a second time.")
+    ] = Assumptions().minutes_per_entry,
+    calls_per_hour: Annotated[
+        float | None, typer.Option(min=1, help="The most calls an hour that a system allows.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Report what both systems hold and what coupling them would bring. Writes to neither."""
+    here = session(context, json)
+    assumed = Assumptions(minutes_per_entry=minutes, calls_per_hour=calls_per_hour)
+    with here.engine("reading both systems") as engine:
+        found = Assessor(
+            engine.store, engine.lines, progress=engine.progress, assumed=assumed
+        ).assess(entities or None)
+    value = plain(found)
+    if html is not None:
+        html.write_text(page(value), encoding="utf-8")
+    if rules is not None:
+        rules.mkdir(parents=True, exist_ok=True)
+        for one in found.entities:
+            (rules / f"{one.entity}.toml").write_text(one.rule, encoding="utf-8")
+    here.print(value, _show_assessment)
+    if html is not None:
+        here.say(f"The page: {html}")
+    if rules is not None:
+        here.say(f"The proposed rules: {rules}. Edit them, then: koppel import")
+
+
+def _show_assessment(value: dict[str, Any]) -> None:
+    for one in value["entities"]:
+        _show_overlap(one)
+        table(
+            "Fields",
+            ("field", "filled CRM", "filled ERP", "valid CRM", "valid ERP", "cut by the other"),
+            [
+                (
+                    name,
+                    *(_share(sides[s]["filled"], sides[s]["records"]) for s in ("crm", "erp")),
+                    *(_share(sides[s]["valid"], sides[s]["checked"]) for s in ("crm", "erp")),
+                    sum(sides[s]["cut"] for s in ("crm", "erp")) or "",
+                )
+                for name, sides in one["fields"].items()
+            ],
+        )
+        table(
+            "Where the two disagree",
+            ("field", "same", "differ", "only CRM", "only ERP", "how alike", "for example"),
+            [
+                (
+                    name,
+                    d["same"],
+                    d["differ"],
+                    d["only"]["crm"],
+                    d["only"]["erp"],
+                    f"{d['likeness'] / d['differ']:.0%}" if d["differ"] else "",
+                    " | ".join(d["examples"][0]) if d["examples"] else "",
+                )
+                for name, d in one["between"].items()
+                if d["same"] < d["pairs"]
+            ],
+        )
+        table(
+            "Proposed owners",
+            ("field", "now", "proposed", "why"),
+            [(p["field"], p["now"], p["owner"], p["why"]) for p in one["proposals"]],
+        )
+        out.print(effort(one, value["assumed"]), highlight=False)
+
+
+def _show_overlap(one: dict[str, Any]) -> None:
+    out.print(f"\n[bold]{one['entity']}[/]", highlight=False)
+    table(
+        "",
+        ("", "CRM", "ERP"),
+        [
+            ("records", one["records"].get("crm", 0), one["records"].get("erp", 0)),
+            ("only there", one["only"]["crm"], one["only"]["erp"]),
+            ("twice", one["duplicates"].get("crm", 0), one["duplicates"].get("erp", 0)),
+            ("cannot be read", one["unreadable"].get("crm", 0), one["unreadable"].get("erp", 0)),
+        ],
+    )
+    sure = ", ".join(f"{n} from {band}" for band, n in sorted(one["confidence"].items())[::-1])
+    out.print(
+        f"The same in both: {one['likely']:,} likely, {one['perhaps']:,} perhaps"
+        f"{f' ({sure})' if sure else ''}.",
+        highlight=False,
+    )
+    table(
+        "Twice within one side",
+        ("side", "first", "second", "name", "why", "matched with"),
+        [
+            (t["side"].upper(), t["first"], t["second"], t["label"], ", ".join(t["reasons"][:3]),
+             t["coupled_as"] or "")
+            for t in one["twice"][:15]
+        ],
+    )  # fmt: skip
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.0%}" if whole else ""

@@ -26,6 +26,7 @@ __all__ = [
     "Rarity",
     "Score",
     "block_keys",
+    "duplicates",
     "features",
     "match",
     "pair_up",
@@ -99,6 +100,20 @@ def match(left: Mapping[str, Features], right: Mapping[str, Features], rule: Mat
         for right_id in index.candidates(record)
         if (scored := score(record, index[right_id], rarity=rarity, rule=rule)).band != "different"
     )
+
+
+def duplicates(records: Mapping[str, Features], rule: MatchRule) -> tuple[Pair, ...]:
+    """Records of one side that are the same company, person or product; each pair once."""
+    rarity = rarity_from(records)
+    index = Index(records)
+    found = [
+        Pair(one, two, scored)
+        for one, record in records.items()
+        for two in index.candidates(record)
+        if one < two
+        and (scored := score(record, index[two], rarity=rarity, rule=rule)).band == "couple"
+    ]
+    return tuple(sorted(found, key=lambda pair: (-pair.score.value, pair.left, pair.right)))
 
 
 def rarity_from(*sides: Mapping[str, Features]) -> Rarity:
