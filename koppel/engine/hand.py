@@ -73,10 +73,25 @@ def answer(store: Store, number: int, says: str, *, by: str) -> Review:
         raise NeedsUser(f"'{says}' is no answer", remedy="Say same, different or later")
     with transaction.atomic():
         row = store.inbox.answer(number, says, by=by)
+        if says == "same":
+            _both_free(store, row)
         if says != "later":
             _refresh(store, row.entity, row.crm_id, row.erp_id, by)
         store.inbox.log(by, "answer", f"review {number}", says=says)
     return row
+
+
+def _both_free(store: Store, row: Review) -> None:
+    """Coupling is one to one: a record that is coupled cannot be the same as a third one."""
+    for side, record in zip(SIDES, (row.crm_id, row.erp_id), strict=True):
+        for coupling, _, state in store.couplings.versions(row.entity, side, [record]).values():
+            if state == "active":
+                raise NeedsUser(
+                    f"{side.upper()} record {record} is coupled to another record already",
+                    place=f"proposed pair {row.id}",
+                    remedy="Merge the two duplicates in their own system, and Koppel follows; or "
+                    f"break the other pair first: koppel couplings break {coupling}",
+                )
 
 
 def resolve(store: Store, number: int, value: Any, *, by: str) -> Conflict:
@@ -108,10 +123,11 @@ def _alone(row: CouplingRow) -> list[CouplingRow]:
 
 
 def _refresh(store: Store, entity: str, crm_id: str | None, erp_id: str | None, by: str) -> None:
-    """Have both records looked at as uncoupled ones in the next run."""
+    """Have both records looked at in the next run, as uncoupled ones where they are uncoupled."""
     for side, record in zip(SIDES, (crm_id, erp_id), strict=True):
         if record:
-            store.replica.refresh(entity, side, [record])
+            if not store.couplings.versions(entity, side, [record]):
+                store.replica.refresh(entity, side, [record])
             store.inbox.wait(entity, side, record, reason=f"looked at by {by}")
 
 

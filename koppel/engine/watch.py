@@ -175,6 +175,11 @@ class Watch:
             logger.error("%s", error)
             engine.lines.refresh()
             return False
+        except Exception as error:
+            # A defect in one run must not end the watch unseen: it is told, and tried again later.
+            self.last_error = f"a defect stopped the last run: {error}"
+            logger.exception("a defect stopped the run")
+            return False
         self.last_error = ""
         return True
 
