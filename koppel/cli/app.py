@@ -22,6 +22,12 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def _main(
     context: typer.Context,
@@ -30,11 +36,13 @@ def _main(
         typer.Option("--home", envvar="KOPPEL_HOME", help="The folder with store and key."),
     ] = None,
     user: Annotated[str, typer.Option(help="Who acts, for the log.")] = "",
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
 ) -> None:
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit
     context.obj = Session(home=config.home(home), user=user)
 
 
@@ -45,8 +53,8 @@ def session(context: typer.Context, json: bool = False) -> Session:
     return found
 
 
-def main() -> None:
-    """The entry point: runs a command and ends with its exit code."""
+def load() -> typer.Typer:
+    """The app with all its commands."""
     from koppel.cli import (  # noqa: F401  (they add their commands)
         golive,
         inbox,
@@ -56,4 +64,10 @@ def main() -> None:
         setup,
     )
 
-    sys.exit(guarded(lambda: app(standalone_mode=True)))
+    return app
+
+
+def main() -> None:
+    """The entry point: runs a command and ends with its exit code."""
+    command = load()
+    sys.exit(guarded(lambda: command(prog_name="koppel")))

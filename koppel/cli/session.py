@@ -64,6 +64,8 @@ class Session:
             engine = Engine(store, progress=tell)
             try:
                 yield engine
+            except KeyboardInterrupt:
+                raise Interrupted from None
             finally:
                 engine.close()
 

@@ -171,6 +171,12 @@ class Engine:
         every = self.lines.all()
         recover_open(self.store, {line.entity: line for line in every})
         self._boundary("recovered")
+        known = [line.entity for line in every]
+        for entity in entities or ():
+            if entity not in known:
+                raise NeedsUser(
+                    f"no rule is about '{entity}'", remedy=f"There are: {', '.join(known)}"
+                )
         return [line for line in every if not entities or line.entity in entities]
 
     def _plan(
