@@ -19,6 +19,7 @@ import koppel.cli
 from docs import generate
 from koppel.cli.app import app
 from koppel.mapping.document import load_mapping, load_rule, shipped_mapping
+from koppel.processes.settings import parse_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -176,6 +177,11 @@ def test_the_rules_in_the_how_to_are_rules() -> None:
     assert examples
     for number, body in enumerate(examples):
         load_rule(body, source=f"example {number + 1}")
+
+
+def test_the_settings_of_orders_in_the_how_to_are_settings() -> None:
+    (body,) = blocks("docs/how-to/hand-over-orders.md", "toml")
+    assert parse_settings(body).incoming[0].decision == "hold"
 
 
 def test_the_overlay_in_the_how_to_fits_the_shipped_mapping() -> None:
