@@ -8,9 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from koppel.cli.app import Json, app, session
+from koppel.cli.runs import show_result
 from koppel.cli.session import PERSON, Session, out, plain, table
+from koppel.connectors import registry
+from koppel.engine import Engine
 from koppel.engine.assess import Assessor
 from koppel.engine.audit import Auditor, EntityAudit, selection
+from koppel.engine.load import Fill, Pace, Remaining, paced, plan_load, quiet_hours
+from koppel.errors import NeedsUser
 from koppel.insight.assess import Assumptions
 from koppel.insight.assess_page import effort, page
 from koppel.store.models import Run
@@ -211,3 +216,59 @@ def _show_overlap(one: dict[str, Any]) -> None:
 
 def _share(part: int, whole: int) -> str:
     return f"{part / whole:.0%}" if whole else ""
+
+
+@app.command()
+def load(
+    context: typer.Context,
+    entities: Entities = None,
+    fill: Annotated[
+        str, typer.Option(help="gaps: only what is empty; owned: all that the rule says.")
+    ] = "owned",
+    sample: Annotated[
+        int, typer.Option(min=0, help="Only that many records, to look at in both systems.")
+    ] = 0,
+    approve: Annotated[
+        bool, typer.Option("--approve", help="Plan again and carry it out.")
+    ] = False,
+    per_hour: Annotated[
+        int | None, typer.Option(min=1, help="The most writes an hour to each system.")
+    ] = None,
+    quiet: Annotated[str, typer.Option(help="Hours without writes, for example 8-18.")] = "",
+    json: Json = False,
+) -> None:
+    """The first load: couple and plan, and write nothing without --approve.
+
+    It may be stopped at any moment; the same command goes on where it stopped.
+    """
+    if fill not in ("gaps", "owned"):
+        raise NeedsUser(f"'{fill}' is no way to fill", remedy="Say gaps or owned")
+    how: Fill = "gaps" if fill == "gaps" else "owned"
+    here = session(context, json)
+    pace = Pace(per_hour=per_hour, quiet=quiet_hours(quiet))
+    store = here.store()
+    with here.progress("reading both systems") as tell:
+        engine = Engine(store, connect=paced(registry.connect, pace), progress=tell)
+        try:
+            run = plan_load(engine, entities or None, fill=how, sample=sample, user=here.user)
+            if approve and run.state == "held":
+                steps = store.runs.count_steps(run)
+                total = sum(many for kind, many in steps.items() if ":" not in kind)
+                engine.progress = Remaining(tell, total)
+                run = engine.apply(run, user=here.user, approve=True)
+        finally:
+            engine.close()
+    if run.state == "held":
+        value = {"run": run.id, "state": run.state, "steps": store.runs.count_steps(run)}
+        here.print(value, lambda _: _show_load(value))
+    else:
+        show_result(here, engine, run)
+
+
+def _show_load(value: dict[str, Any]) -> None:
+    steps = ", ".join(f"{n:,} {kind}" for kind, n in value["steps"].items() if ":" not in kind)
+    out.print(
+        f"Run {value['run']} is planned and waits: {steps}. Nothing is written yet.\n"
+        f"Look: koppel plan {value['run']}. Then the same command with --approve.",
+        highlight=False,
+    )

@@ -122,7 +122,7 @@ def apply(
     here = session(context, json)
     with here.engine("writing") as engine:
         run = engine.apply(engine.store.runs.get(number), user=here.user, approve=approve)
-    _result(here, engine, run)
+    show_result(here, engine, run)
 
 
 @app.command()
@@ -136,10 +136,11 @@ def sync(
     here = session(context, json)
     with here.engine("reading both systems") as engine:
         run = engine.sync(entities or None, selection=_selection(only), user=here.user)
-    _result(here, engine, run)
+    show_result(here, engine, run)
 
 
-def _result(here: Session, engine: Engine, run: Run) -> None:
+def show_result(here: Session, engine: Engine, run: Run) -> None:
+    """What a run came to; a held one ends with the exit code that asks for a person."""
     counts = run.counts.get("steps", {})
     writes = run.counts.get("writes", 0)
     troubles = [
@@ -329,4 +330,4 @@ def undo(
     if dry_run:
         _show_plan(here, run, engine.store)
         return
-    _result(here, engine, run)
+    show_result(here, engine, run)

@@ -104,6 +104,10 @@ class ReplicaStore:
             records, True, False, entity, side,
         )  # fmt: skip
 
+    def refresh_uncoupled(self, entity: str) -> None:
+        """Let the next plan look at every uncoupled record of an entity again."""
+        Replica.objects.filter(entity=entity, coupled=False).update(fresh=True)
+
     def remove(self, entity: str, side: Side, records: Iterable[str]) -> None:
         """Forget records that are gone."""
         for part in chunks(records):
