@@ -18,7 +18,6 @@ from koppel.processes.order_transfer import KIND, MAKE, OrderTransfer, next_key,
 from koppel.processes.order_watch import OrderWatch
 from koppel.processes.partner_promotion import Couple, Promotion, couple_by
 from koppel.processes.price_enquiry import PriceEnquiry
-from koppel.processes.refusals import explain
 from koppel.processes.systems import Systems, written
 from koppel.store import Store
 from koppel.store.models import OrderLink, Process
@@ -97,8 +96,11 @@ class Orders:
                 ),
             )
             if isinstance(outcome, Refused):
-                sentence, remedy = explain(outcome, row.id)
-                raise NeedsUser(f"the order cannot be cancelled. {sentence}", remedy=remedy)
+                raise NeedsUser(
+                    f"the order cannot be cancelled: {outcome.message}",
+                    place=row.label or row.subject,
+                    remedy="It is under way in the ERP: a clerk there can stop or return it",
+                )
             if isinstance(outcome.after, Gone):
                 continue
         if found and links:
