@@ -9,7 +9,9 @@ In `Create` and `Update` an absent field means "do not touch", an explicit `None
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date as Day
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct, field
@@ -265,3 +267,107 @@ class Connector(Protocol):
 
     def close(self) -> None:
         """Give back connections and sessions. May be called twice."""
+
+
+class PriceAnswer(Struct, frozen=True, kw_only=True):
+    """What the ERP's own pricing says for one customer, product, quantity, day and currency.
+
+    Prices are per `unit` (UN/ECE Rec 20) in `currency` (ISO 4217), without tax; `unit_price` is
+    None where the product has no price. `price_list` is its name. `at` is the ERP's clock in UTC.
+    """
+
+    unit_price: Decimal | None
+    list_price: Decimal | None
+    price_list: str | None
+    currency: str
+    unit: str
+    at: datetime
+
+
+class PartyFigures(Struct, frozen=True, kw_only=True):
+    """Credit and debts of a customer in the company's `currency`.
+
+    `exposure` is what counts against the limit: open items and orders that are not invoiced yet.
+    `receivable_today` and `overdue` move with the day. `blocked`: its dunning stops new orders.
+    """
+
+    currency: str
+    credit_limit: Decimal | None
+    exposure: Decimal | None
+    receivable: Decimal
+    receivable_today: Decimal
+    overdue: Decimal
+    dunning_level: int
+    blocked: bool
+
+
+class Document(Struct, frozen=True, kw_only=True):
+    """A document as the ERP's own report prints it."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+class TaxSum(Struct, frozen=True, kw_only=True):
+    """The tax of one rate (a share: 0.19) and category (UNCL 5305) in a document."""
+
+    rate: Decimal | None
+    category: str | None
+    base: Decimal
+    amount: Decimal
+
+
+class OrderLine(Struct, frozen=True, kw_only=True):
+    """A line of an order as the ERP reckons it."""
+
+    type: str
+    product: str | None
+    product_code: str | None
+    description: str | None
+    quantity: Decimal | None
+    unit: str | None
+    unit_price: Decimal | None
+    amount: Decimal
+    tax_rates: tuple[Decimal | None, ...] = ()
+
+
+class OrderComparison(Struct, frozen=True, kw_only=True):
+    """What an order would become in the ERP; `differences` from the expected amounts, as text."""
+
+    currency: str
+    untaxed_amount: Decimal
+    tax_amount: Decimal
+    total_amount: Decimal
+    taxes: tuple[TaxSum, ...]
+    lines: tuple[OrderLine, ...]
+    differences: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class SalesFunctions(Protocol):
+    """What an ERP's connector answers beside records. Ids are native; raises as `Connector` does.
+
+    Nothing of it changes the ERP.
+    """
+
+    def price_enquiry(
+        self,
+        *,
+        party: str,
+        product: str,
+        quantity: Decimal,
+        unit: str | None = None,
+        date: Day | None = None,
+        currency: str | None = None,
+    ) -> PriceAnswer:
+        """The customer's price by the ERP's own pricing (unit: the product's sales unit)."""
+
+    def party_figures(self, parties: Sequence[str]) -> Mapping[str, PartyFigures]:
+        """One entry for each customer that the ERP has."""
+
+    def invoice_document(self, invoice: str) -> Document:
+        """The invoice by the ERP's own report, as PDF or whatever the report makes."""
+
+    def compare_order(self, fields: Fields) -> OrderComparison:
+        """What `Create` of a sale with these fields would make, reckoned by the ERP, not kept."""

@@ -27,8 +27,8 @@ from lab.tryton_inside.within import in_transaction
 MODULES = (
     "party", "company", "currency", "country", "product", "product_price_list", "account",
     "account_invoice", "account_product", "account_dunning", "account_payment", "bank", "stock",
-    "sale", "sale_price_list", "sale_opportunity", "sale_credit_limit", "party_relationship",
-    "koppel",
+    "sale", "sale_price_list", "sale_opportunity", "sale_credit_limit", "sale_discount", "incoterm",
+    "edocument_unece", "party_relationship", "koppel",
 )  # fmt: skip
 COMPANY = "Nordwerk Maschinenbau GmbH"
 LANGUAGES = ("en", "de", "fr", "pl", "fi", "it", "nl", "es", "cs", "sv", "da", "nb")
@@ -45,7 +45,8 @@ CURRENCIES = {
 }
 """Code -> name, symbol, units per euro."""
 YEARS = (2025, 2026)
-TAXES = (("VAT 19 %", "0.19"), ("VAT 7 %", "0.07"), ("VAT 0 %", "0"))
+TAXES = (("VAT 19 %", "0.19", "S"), ("VAT 7 %", "0.07", "AA"), ("VAT 0 %", "0", "Z"))
+"""Name, rate, category of UNCL 5305."""
 TERM_DAYS = {"prepaid": 0, "net 14": 14, "net 30": 30, "net 60": 60}
 RELATIONS = (("employee of", "has contact"),)
 GROUPS = (
@@ -204,19 +205,21 @@ def add_fiscal_years(company: Any) -> None:
 
 
 def add_trade(company: Any, accounts: dict[str, Any]) -> None:
-    """Taxes, an accounting category for goods, payment terms, a dunning procedure."""
+    """Taxes, an accounting category for each, payment terms, dunning, a way to pay."""
     pool = Pool()
     taxes = pool.get("account.tax").create([
         {"name": name, "description": name, "company": company.id, "type": "percentage",
          "rate": Decimal(rate), "invoice_account": accounts["tax"].id,
-         "credit_note_account": accounts["tax"].id}
-        for name, rate in TAXES
+         "credit_note_account": accounts["tax"].id, "unece_code": "VAT",
+         "unece_category_code": category}
+        for name, rate, category in TAXES
     ])  # fmt: skip
-    pool.get("product.category").create([{
-        "name": "Goods 19 %", "accounting": True,
-        "account_revenue": accounts["revenue"].id, "account_expense": accounts["expense"].id,
-        "customer_taxes": [("add", [taxes[0].id])],
-    }])  # fmt: skip
+    pool.get("product.category").create([
+        {"name": f"Goods {rate * 100:.0f} %", "accounting": True,
+         "account_revenue": accounts["revenue"].id, "account_expense": accounts["expense"].id,
+         "customer_taxes": [("add", [tax.id])]}
+        for tax, rate in zip(taxes, (float(rate) for _, rate, _ in TAXES), strict=True)
+    ])  # fmt: skip
     pool.get("account.invoice.payment_term").create([
         {"name": name, "lines": [("create", [
             {"type": "remainder", "relativedeltas": [("create", [{"days": days}])]}])]}
@@ -228,6 +231,11 @@ def add_trade(company: Any, accounts: dict[str, Any]) -> None:
             {"sequence": n, "overdue": dt.timedelta(days=days)}
             for n, days in enumerate((10, 20, 30), 1)
         ])],
+    }])  # fmt: skip
+    journal = _one("account.journal", [("type", "=", "cash")])
+    pool.get("account.invoice.payment.method").create([{
+        "name": "Bank", "company": company.id, "journal": journal.id,
+        "credit_account": accounts["cash"].id, "debit_account": accounts["cash"].id,
     }])  # fmt: skip
 
 

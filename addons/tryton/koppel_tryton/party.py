@@ -9,13 +9,14 @@ from trytond.pool import PoolMeta
 from trytond.rpc import RPC
 from trytond.transaction import Transaction, inactive_records
 
+from .face import Faced
 from .key import KeyMixin
 from .version import changed, versions
 
 MAX_PAGE = 10_000
 
 
-class Party(KeyMixin, metaclass=PoolMeta):
+class Party(Faced, KeyMixin, metaclass=PoolMeta):
     __name__ = "party.party"
 
     koppel_version = fields.Function(

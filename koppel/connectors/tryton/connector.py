@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date as Day
 from datetime import timedelta
+from decimal import Decimal
+from itertools import groupby
 from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -17,14 +20,19 @@ from koppel.connectors.base import (
     Capabilities,
     ChangePage,
     Cursor,
+    Document,
     Fields,
     Gone,
     Health,
     IdPage,
     Option,
+    OrderComparison,
     Outcome,
+    PartyFigures,
+    PriceAnswer,
     Record,
     Resource,
+    Unknown,
     Write,
 )
 from koppel.connectors.http import Patience, ReplyLost, Timeouts
@@ -33,6 +41,7 @@ from koppel.connectors.tryton.reading import Reader
 from koppel.connectors.tryton.rpc import CallRefused, ServerFault, TrytonSession
 from koppel.connectors.tryton.schema import CONTACT, PARTY, Schema, load_schema
 from koppel.connectors.tryton.tables import ValueTables
+from koppel.connectors.tryton.trade import SHAPES, Trade
 from koppel.connectors.tryton.writing import MAX_WRITE, Writer
 from koppel.errors import Defect, NeedsUser, TryLater
 
@@ -139,6 +148,9 @@ class TrytonConnector:
         )
         self._tables = ValueTables(self._session)
         self._made: _Parts | None = None
+        self._trade = Trade(
+            self._session, overlap=timedelta(seconds=overlap_seconds), zone=self._zone
+        )
 
     def __repr__(self) -> str:
         return f"TrytonConnector({self._session!r})"
@@ -205,6 +217,8 @@ class TrytonConnector:
 
     def capabilities(self, resource: str) -> Capabilities:
         self._known(resource)
+        if resource in SHAPES:
+            return self._trade.capabilities(resource)
         return Capabilities(
             changes="timestamp",
             deletes="scan",
@@ -220,15 +234,22 @@ class TrytonConnector:
         schema = self._guarded(lambda: self._load(self._tables))
         self._made = self._assembled(schema)
         names = [PARTY] if schema.relation_type is None else [PARTY, CONTACT]
-        return tuple(schema.resource(name, _LABELS[name]) for name in names)
+        parties = tuple(schema.resource(name, _LABELS[name]) for name in names)
+        return (*parties, *self._guarded(self._trade.describe)) if schema.module else parties
 
     def now(self, resource: str) -> Cursor:
+        if resource in SHAPES:
+            return self._guarded(lambda: self._trade.now(resource))
         return self._guarded(lambda: self._of(resource).changes.now())
 
     def changes(self, resource: str, since: Cursor | None, limit: int) -> ChangePage:
+        if resource in SHAPES:
+            return self._guarded(lambda: self._trade.changes(resource, since, limit))
         return self._guarded(lambda: self._of(resource).changes.changes(resource, since, limit))
 
     def ids(self, resource: str, page: str | None = None) -> IdPage:
+        if resource in SHAPES:
+            return self._guarded(lambda: self._trade.ids(resource, page))
         return self._guarded(lambda: self._of(resource).reader.ids(resource, page))
 
     def fetch(self, resource: str, ids: Sequence[str]) -> Mapping[str, Record | Gone]:
@@ -237,9 +258,13 @@ class TrytonConnector:
                 f"{len(ids)} records at once, {MAX_FETCH} are allowed",
                 place=f"{self.name} {resource}",
             )
+        if resource in SHAPES:
+            return self._guarded(lambda: self._trade.fetch(resource, ids))
         return self._guarded(lambda: self._of(resource).reader.fetch(resource, ids))
 
     def find(self, resource: str, match: Fields, limit: int = 5) -> Sequence[Record]:
+        if resource in SHAPES:
+            return self._guarded(lambda: self._trade.find(resource, match, limit))
         return self._guarded(lambda: self._of(resource).reader.find(resource, match, limit))
 
     def write(self, batch: Sequence[Write]) -> Sequence[Outcome]:
@@ -247,11 +272,51 @@ class TrytonConnector:
             raise Defect(f"{len(batch)} writes at once, {MAX_WRITE} are allowed", place=self.name)
         for write in batch:
             self._known(write.resource)
-        return self._guarded(lambda: self._parts().writer.write(batch))
+        outcomes: list[Outcome] = []
+        for trade, part in groupby(batch, lambda write: write.resource in SHAPES):
+            outcomes += self._written(list(part), trade, bool(outcomes))
+        return outcomes
+
+    def _written(self, part: list[Write], trade: bool, later: bool) -> Sequence[Outcome]:
+        """`later`: something was written before, so that this part must not raise any more."""
+        writer = self._trade.write if trade else self._parts().writer.write
+        try:
+            return self._guarded(lambda: writer(part))
+        except TryLater as error:
+            if not later:
+                raise
+            return [Unknown(message=str(error)) for _ in part]
 
     def recover(self, write: Write) -> Outcome | None:
         self._known(write.resource)
+        if write.resource in SHAPES:
+            return self._guarded(lambda: self._trade.recover(write))
         return self._guarded(lambda: self._parts().writer.recover(write))
+
+    # Beside records: see `SalesFunctions`.
+
+    def price_enquiry(
+        self,
+        *,
+        party: str,
+        product: str,
+        quantity: Decimal,
+        unit: str | None = None,
+        date: Day | None = None,
+        currency: str | None = None,
+    ) -> PriceAnswer:
+        return self._guarded(
+            lambda: self._trade.price(party, product, quantity, unit, date, currency)
+        )
+
+    def party_figures(self, parties: Sequence[str]) -> Mapping[str, PartyFigures]:
+        return self._guarded(lambda: self._trade.figures(parties))
+
+    def invoice_document(self, invoice: str) -> Document:
+        return self._guarded(lambda: self._trade.document(invoice))
+
+    def compare_order(self, fields: Fields) -> OrderComparison:
+        return self._guarded(lambda: self._trade.compare(fields))
 
     def close(self) -> None:
         self._session.close()
@@ -299,11 +364,11 @@ class TrytonConnector:
         return parts
 
     def _known(self, resource: str) -> None:
-        if resource not in _LABELS:
+        if resource not in _LABELS and resource not in SHAPES:
             raise NeedsUser(
                 f"there is no resource {resource!r}",
                 place=self.name,
-                remedy=f"Known are: {', '.join(_LABELS)}",
+                remedy=f"Known are: {', '.join((*_LABELS, *SHAPES))}",
             )
 
     def _version(self) -> str:

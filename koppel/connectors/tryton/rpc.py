@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -140,6 +140,14 @@ class TrytonSession:
     ) -> Any:
         """`wizard.<name>.<method>`: one step of one of Tryton's dialogues; it may change things."""
         return self._call(f"wizard.{name}.{method}", args, True, context)
+
+    def report(self, name: str, ids: Sequence[int]) -> Any:
+        """`report.<name>.execute`: what the report makes of these records: kind, content, .., name.
+
+        Tryton keeps the paper of some records, so it may change something.
+        """
+        context = {"active_ids": list(ids), "active_id": ids[0]}
+        return self._call(f"report.{name}.execute", (list(ids), {}), True, context)
 
     def server_version(self) -> str:
         """The series of the server, such as 8.2; needs no log-in."""

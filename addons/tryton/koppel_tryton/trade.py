@@ -1,0 +1,133 @@
+"""What Koppel watches beside parties: products, prices, sales, deliveries, invoices, dunnings."""
+
+from trytond.pool import PoolMeta
+
+from .parts import Part
+from .watched import Watched
+
+DUE = Part(
+    "account.move.line", "move", of="move", due=True, parts=(Part("account.dunning", "line"),)
+)
+"""What is to be paid of an invoice, and how far that has been dunned."""
+
+INVOICE = (DUE, Part("account.invoice-account.move.line", "invoice"))
+
+SALE = Part(
+    "sale.sale",
+    parts=(
+        Part(
+            "sale.line",
+            "sale",
+            parts=(
+                Part("sale.line-account.tax", "line"),
+                Part(
+                    "stock.move",
+                    "origin",
+                    prefix="sale.line,",
+                    parts=(Part("stock.shipment.out", of="shipment", above="stock.shipment.out,"),),
+                ),
+                Part(
+                    "account.invoice.line",
+                    "origin",
+                    prefix="sale.line,",
+                    parts=(
+                        Part("account.invoice", of="invoice", parts=INVOICE),
+                        Part(
+                            "account.invoice.line",
+                            "origin",
+                            prefix="account.invoice.line,",
+                            parts=(Part("account.invoice", of="invoice", parts=INVOICE),),
+                        ),
+                    ),
+                ),
+            ),
+        ),
+    ),
+)
+
+
+class Product(Watched, metaclass=PoolMeta):
+    __name__ = "product.product"
+
+    koppel_parts = Part(
+        "product.product",
+        parts=(
+            Part("product.list_price", "product"),
+            Part("stock.move", "product", summed=True),
+            Part(
+                "product.template",
+                of="template",
+                parts=(
+                    Part("product.list_price", "template"),
+                    Part("product.template-product.category", "template"),
+                    Part(
+                        "product.category-customer-account.tax",
+                        "category",
+                        of="account_category",
+                        parts=(Part("account.tax", of="tax"),),
+                    ),
+                ),
+            ),
+        ),
+    )
+
+
+class PriceList(Watched, metaclass=PoolMeta):
+    __name__ = "product.price_list"
+
+    koppel_parts = Part(
+        "product.price_list", parts=(Part("product.price_list.line", "price_list"),)
+    )
+
+
+class PaymentTerm(Watched, metaclass=PoolMeta):
+    __name__ = "account.invoice.payment_term"
+
+    koppel_parts = Part(
+        "account.invoice.payment_term",
+        parts=(
+            Part(
+                "account.invoice.payment_term.line",
+                "payment",
+                parts=(Part("account.invoice.payment_term.line.delta", "line"),),
+            ),
+        ),
+    )
+
+
+class Currency(Watched, metaclass=PoolMeta):
+    __name__ = "currency.currency"
+
+    koppel_parts = Part("currency.currency", parts=(Part("currency.currency.rate", "currency"),))
+
+
+class Invoice(Watched, metaclass=PoolMeta):
+    __name__ = "account.invoice"
+
+    koppel_domain = (("type", "=", "out"),)
+    koppel_parts = Part(
+        "account.invoice",
+        parts=(
+            *INVOICE,
+            Part("account.invoice.tax", "invoice"),
+            Part(
+                "account.invoice.line",
+                "invoice",
+                parts=(Part("account.invoice.line-account.tax", "line"),),
+            ),
+        ),
+    )
+
+
+class Shipment(Watched, metaclass=PoolMeta):
+    __name__ = "stock.shipment.out"
+
+    koppel_parts = Part(
+        "stock.shipment.out", parts=(Part("stock.move", "shipment", prefix="stock.shipment.out,"),)
+    )
+
+
+class Dunning(Watched, metaclass=PoolMeta):
+    __name__ = "account.dunning"
+
+    koppel_parts = Part("account.dunning", parts=(Part("account.dunning.level", of="level"),))
