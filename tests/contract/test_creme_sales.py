@@ -111,6 +111,8 @@ class TestProducts(SalesContract):
 class DocumentContract(SalesContract):
     """Documents, whose children are their lines."""
 
+    match_field = "number"
+
     @pytest.fixture
     def children(self, product: str) -> tuple[str, Callable[[], dict[str, Any]], str]:
         def new_line() -> dict[str, Any]:
@@ -132,6 +134,7 @@ class DocumentContract(SalesContract):
             number = next(numbers)
             return {
                 "name": f"Beleg {number}",
+                "number": f"N-{number}",
                 "target": customer,
                 "currency": "EUR",
                 "description": "dringend",
@@ -143,7 +146,6 @@ class DocumentContract(SalesContract):
 
 class TestQuotes(DocumentContract):
     resource = "billing.quote"
-    match_field = "number"
 
     @pytest.fixture
     def new_fields(
