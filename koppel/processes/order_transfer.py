@@ -221,7 +221,7 @@ class OrderTransfer:
         found = erp.find(resource, {"koppel_key": self._steps.row.key})
         if len(found) > 1:
             raise Defect(f"the ERP has {len(found)} orders of one key", place=self._steps.row.key)
-        if found:
+        if found and self._same_customer(found[0], fields):
             self._steps.log("The order was there already; no second one is made.")
             return found[0].id
         outcome = written(
@@ -231,6 +231,24 @@ class OrderTransfer:
             raise self._refused(outcome)
         self._steps.log("The order is in the ERP as a draft.")
         return outcome.after.id
+
+    def _same_customer(self, seen: Record, fields: Mapping[str, Any]) -> bool:
+        """Is the order of this key of this customer? A restored CRM gives ids out again.
+
+        With `again` accepted the document gets the next key, and False is the answer.
+        """
+        if str(seen.fields.get("party")) == str(fields["party"]):
+            return True
+        if self._accepted("again"):
+            key = next_key(self._steps.row.key)
+            self._store.processes.save(self._steps.row, key=key)
+            return False
+        raise Held(
+            f"the ERP has an order of this document for another customer already "
+            f"({seen.fields.get('number')})",
+            remedy="If the CRM was restored from a backup, make a new one: "
+            f"koppel order retry {self._steps.row.id[:8]} --accept again",
+        )
 
     def _refused(self, outcome: Refused) -> Exception:
         if outcome.reason in ("stale", "locked"):
@@ -242,8 +260,6 @@ class OrderTransfer:
     def _compare(self, erp: str, order: Order, fields: Mapping[str, Any]) -> str:
         seen = self._seen(erp)
         state = str(seen.fields.get("state") or "draft")
-        if state not in ("draft", "quotation"):
-            return f"it is {state} already"
         found = compare(
             order.totals,
             rules.erp_totals(seen.fields),
@@ -261,6 +277,14 @@ class OrderTransfer:
         ):
             self._steps.log("Taken with the ERP's amounts: " + " ".join(sentences))
             return "the ERP's amounts are taken"
+        if state not in ("draft", "quotation"):
+            raise Held(
+                f"the ERP has this order as {seen.fields.get('number')} already, and otherwise: "
+                f"{found[0]}",
+                details=sentences,
+                remedy="Compare both, and to take it as it is: "
+                f"koppel order retry {self._steps.row.id[:8]} --accept difference",
+            )
         self._remove(seen)
         self._begin_anew()
         hint = " (only the rounding of tax differs)" if rounding else ""

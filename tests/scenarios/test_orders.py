@@ -324,3 +324,18 @@ def test_an_unchanged_thousand_orders_costs_one_call(selling: Selling) -> None:
     selling.pair.connectors["erp"].calls.clear()
     orders.watch.poll_erp()
     assert dict(selling.pair.connectors["erp"].calls) == {"changes": 1}
+
+
+def test_an_order_of_the_same_key_for_another_customer_is_not_taken_for_this_one(
+    selling: Selling,
+) -> None:
+    quote = selling.quote()
+    other = selling.erp.create("party", {"name": "Somebody else"}, "clerk")
+    lines = [{"product_code": "P-001", "quantity": Decimal(1), "unit_price": Decimal(1)}]
+    selling.erp.create(SALE, {"party": other.id, "lines": lines}, "clerk", f"crm/quote/{quote}")
+    row = selling.transfer(quote)
+    assert row.state == "held"
+    assert "for another customer already" in row.why
+    done = selling.orders().retry(row.id, user="boss", accept=["again"])
+    assert (done.state, done.key) == ("done", f"crm/quote/{quote}#2")
+    assert len(selling.sales()) == 2
