@@ -1,4 +1,4 @@
-"""`python -m bench [memory|real|all] [--size N ...] [--quick] [--docs]`."""
+"""`python -m bench [memory|real|matching|all] [--size N ...] [--quick] [--docs]`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from bench import report
 RESULTS = Path(__file__).parent / "results"
 SIZES = (1_000, 10_000, 100_000)
 REAL_SIZE = 1_000
+WHAT = ("memory", "real", "matching", "all")
+MATCHING_SIZES, QUICK_MATCHING_SIZES = (20_000, 100_000), (5_000,)
 QUICK_SIZES, QUICK_REAL_SIZE = (1_000,), 100
 
 
@@ -42,6 +44,9 @@ def main(arguments: list[str]) -> int:
         figures["memory"] = [_memory(size, tell) for size in sizes]
     if wanted.what in ("real", "all"):
         figures["real"] = _real(QUICK_REAL_SIZE if wanted.quick else wanted.real_size, tell)
+    if wanted.what in ("matching", "all"):
+        sizes = wanted.size or (QUICK_MATCHING_SIZES if wanted.quick else MATCHING_SIZES)
+        figures["matching"] = [_matching(size, tell) for size in sizes]
     figures["seconds"] = round(time.perf_counter() - begun, 1)
     _write(figures)
     for sheet in report.sheets(figures):
@@ -54,7 +59,7 @@ def main(arguments: list[str]) -> int:
 
 def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Figures, never tests.")
-    parser.add_argument("what", nargs="?", default="all", choices=("memory", "real", "all"))
+    parser.add_argument("what", nargs="?", default="all", choices=WHAT)
     parser.add_argument("--size", type=int, nargs="+", help="partners on each side, memory pair")
     parser.add_argument("--real-size", type=int, default=REAL_SIZE, help="partners, real pair")
     parser.add_argument("--quick", action="store_true", help="small sizes, about a minute")
@@ -63,10 +68,19 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 def _memory(size: int, tell: Any) -> dict[str, Any]:
-    """In a process of its own: its peak is then that of this size."""
     tell(f"memory pair, {size:,} partners on each side")
+    return _alone("bench.memory", size)
+
+
+def _matching(size: int, tell: Any) -> dict[str, Any]:
+    tell(f"matching, {size:,} partners on each side")
+    return _alone("bench.matching", size)
+
+
+def _alone(module: str, size: int) -> dict[str, Any]:
+    """What a module prints, run in a process of its own: its peak is then that of this size."""
     done = subprocess.run(
-        [sys.executable, "-m", "bench.memory", str(size)],
+        [sys.executable, "-m", module, str(size)],
         stdout=subprocess.PIPE,
         text=True,
         check=True,

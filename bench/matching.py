@@ -39,7 +39,7 @@ def measure(count: int, seed: int = 1) -> dict[str, Any]:
 
 
 def judged(made: MatchingWorld, pairing: Pairing) -> dict[str, Any]:
-    """Precision and recall of the couples, and the share of records that a person is asked about."""
+    """Precision and recall of the couples, and the share of records a person is asked about."""
     right = [p for p in pairing.couples if made.company[p.left] == made.company[p.right]]
     shared = made.shared
     found = {made.company[p.left] for p in right}

@@ -158,6 +158,7 @@ def _runs_together(a: list[str], b: list[str]) -> bool:
 _PRIOR = -3.2
 _SURE = 0.97
 _TELLING = 0.5
+_ALIKE = 0.92
 
 Evidence = list[tuple[float, str]]
 """Points with the reason in words."""
@@ -225,8 +226,14 @@ def _bounds(
         nothing_against = not any(weight <= -1 for weight, _ in contacts + place + identity)
         # A channel that nobody else has, under a name that tells: as good as a second witness.
         own = name.told >= _TELLING and any(weight >= 2.2 for weight, _ in contacts)
-        if not (same_name and nothing_against and witnesses == 1 and (near or own)):
-            high = (rule.couple + rule.review) / 2 if apart else rule.couple - 0.01
+        alike = name.ratio >= _ALIKE and not apart and own
+        clear = same_name and witnesses == 1 and (near or own)
+        # Moved to another town, but the domain is the same, and so is the exchange of the phone.
+        reached = alike and sum(weight for weight, _ in contacts) >= 3.2 and not against
+        if not ((clear or alike) and nothing_against) and not reached:
+            high = rule.couple - 0.01
+        if apart:
+            high = rule.review - 0.01 if _grouped(a, b) else (rule.couple + rule.review) / 2
     if against or (proven and name.ratio < 0.35):
         high = min(high, rule.couple - 0.01)
     foreign = any(weight < -1 for weight, _ in contacts) or a.person != b.person
@@ -234,7 +241,13 @@ def _bounds(
         low = rule.review
     if witnesses >= 3 and name.ratio >= 0.4 and not against:
         low = rule.review
-    return low, min(high, 1.0)
+    return min(low, high), high
+
+
+def _grouped(a: Features, b: Features) -> bool:
+    """Do the names differ by words by which members of a group tell themselves apart, alone?"""
+    rest = set(a.words) ^ set(b.words)
+    return bool(rest) and rest <= GROUP_WORDS
 
 
 def _without_towns(a: Features, b: Features) -> tuple[tuple[str, ...], tuple[str, ...]]:
