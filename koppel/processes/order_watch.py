@@ -251,7 +251,9 @@ class OrderWatch:
         )
 
     def _note(self, link: OrderLink, record: Record, text: str) -> None:
-        self._store.orders.put(key=link.key, crm_version=record.version, note=text.rstrip(".") + ".")
+        self._store.orders.put(
+            key=link.key, crm_version=record.version, note=text.rstrip(".") + "."
+        )
         self._store.inbox.log("Koppel", "order change", f"{link.number or link.key}: {text}")
 
 
