@@ -200,6 +200,9 @@ def _partners(a: Features, b: Features, rarity: Rarity, rule: MatchRule) -> Scor
     contacts = _channels(a, b, rarity)
     place = _places(a.places, b.places)
     evidence += identity + contacts + place
+    if name.clash and a.person and b.person and any(weight >= 3 for weight, _ in identity):
+        # People marry, have nicknames and are misspelt; their numbers stay.
+        evidence.append((3.0, ""))
     low, high = _bounds(a, b, name, identity, contacts, place, rule)
     return _scored(evidence, rule, low=low, high=high)
 
