@@ -163,7 +163,8 @@ class TrytonLab:
     def _made_by(self, template: str) -> str:
         sources = [_LOCK, _INSIDE / "bare.py", _INSIDE / "within.py", *_addon_files()]
         if template == "demo":
-            sources += [_INSIDE / "demo.py", *sorted((ROOT / "lab").glob("world*.py"))]
+            sources += [_INSIDE / f"{name}.py" for name in ("demo", "products", "sales")]
+            sources += sorted((ROOT / "lab").glob("world*.py"))
         digest = hashlib.sha256(process.fingerprint(sources).encode())
         digest.update(repr((ADMIN, USER)).encode())
         return digest.hexdigest()

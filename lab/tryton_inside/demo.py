@@ -1,21 +1,25 @@
-"""Fills a bare Tryton with the demo world: 300 customers and their contact persons.
+"""Fills a bare Tryton with the demo world: customers, contact persons, products and sales.
 
 Run inside Tryton's environment: `python -m lab.tryton_inside.demo DATABASE SEEDED.json`. Writes
-which party each key of the world became. One transaction, in chunks: SQLite's parser gives up on
+which record each key of the world became. One transaction, in chunks: SQLite's parser gives up on
 the uniqueness check of larger ones.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
 from trytond.pool import Pool
 from trytond.transaction import Transaction
 
+from lab.tryton_inside.products import add_price_lists, add_products, add_stock
+from lab.tryton_inside.sales import add_sales
 from lab.tryton_inside.telling import tell
 from lab.tryton_inside.within import in_transaction
 from lab.world import ErpPartner, Person, World, build
@@ -123,8 +127,27 @@ def fill(world: World) -> dict[str, dict[str, int]]:
              "numbers": [("create", [{"type": "iban", "number": partner.iban}])]}
             for partner in banked
         ])  # fmt: skip
-    tell(0.95, "tryton: bank accounts")
+    tell(0.945, "tryton: bank accounts")
     return {"partners": partners, "contacts": contacts}
+
+
+def fill_trade(partners: dict[str, int], company: int) -> dict[str, dict[str, int]]:
+    """Products, price lists, stock and sales; every fourth customer is a dealer."""
+    pool = Pool()
+    today = dt.date.today()
+    products = add_products()
+    lists = add_price_lists(company, products)
+    add_stock(company, products, today - dt.timedelta(days=200))
+    tell(0.96, "tryton: products and prices")
+    party = pool.get("party.party")
+    numbers = [partners[key] for key in sorted(partners)]
+    party.write(
+        party.browse(numbers[::4]), {"sale_price_list": lists["Dealers"]},
+        party.browse(numbers[1::4]), {"sale_price_list": lists["Customers"]},
+        party.browse(numbers[::7]), {"credit_limit_amount": Decimal(50_000)},
+    )  # fmt: skip
+    sales = add_sales(partners, products, today)
+    return {"products": products, "price_lists": lists, "sales": sales}
 
 
 def main(database: str, seeded_file: str) -> None:
@@ -137,9 +160,10 @@ def main(database: str, seeded_file: str) -> None:
     def work() -> dict[str, dict[str, int]]:
         (company,) = Pool().get("company.company").search([])
         with Transaction().set_context(company=company.id, companies=[company.id]):
-            return fill(world)
+            seeded = fill(world)
+            return {**seeded, **fill_trade(seeded["partners"], company.id)}
 
-    seeded = in_transaction(database, work)
+    seeded = in_transaction(database, work, alone=True)
     Path(seeded_file).write_text(json.dumps(seeded, indent=1), encoding="utf-8")
     tell(1.0, "tryton: filled")
 

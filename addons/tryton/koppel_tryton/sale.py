@@ -87,12 +87,19 @@ class Sale(Faced, KeyMixin, Watched, metaclass=PoolMeta):
             if found:
                 return cls._koppel_answer(found[0], {}, made=False)
         told = Told(order)
-        sale = cls(**_defaults(cls))
-        fill_header(sale, told, new=True)
+        sale = cls.koppel_filled(told)
         sale.koppel_key = key if keep else None
-        fill_lines(sale, told)
         sale.save()
         return cls._koppel_settle(cls(sale.id), told, keep)
+
+    @classmethod
+    def koppel_filled(cls, order):
+        """A sale as the order tells it, filled in and not yet saved."""
+        told = order if isinstance(order, Told) else Told(order)
+        sale = cls(**_defaults(cls))
+        fill_header(sale, told, new=True)
+        fill_lines(sale, told)
+        return sale
 
     @classmethod
     def koppel_price(cls, asked):

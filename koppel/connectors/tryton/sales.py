@@ -315,10 +315,7 @@ def _line(codes: Codes, state: str, line: Row, around: _Around) -> dict[str, Any
         "quantity_shipped": None if ordered is None else shipped,
         "quantity_invoiced": None if ordered is None else billed,
         "quantity_open": _open(line, state, ordered, shipped),
-        "planned_date": min(
-            (one["planned_date"] for one in moves if one["planned_date"]),
-            default=line["shipping_date"],
-        ),
+        "planned_date": _planned(line, moves),
         "effective_date": max(
             (
                 one["effective_date"]
@@ -329,6 +326,14 @@ def _line(codes: Codes, state: str, line: Row, around: _Around) -> dict[str, Any
         ),
         "status": _status(state, line, ordered, shipped, billed),
     }
+
+
+def _planned(line: Row, moves: Sequence[Row]) -> date | None:
+    """When the next delivery of what is still to come is planned; after the last, when it was."""
+    still = [move for move in moves if move["state"] != "done"] or moves
+    days: list[date] = [move["planned_date"] for move in still if move["planned_date"]]
+    asked: date | None = line["shipping_date"]
+    return min(days, default=asked)
 
 
 def _shipped(codes: Codes, line: Row, moves: Iterable[Row]) -> Decimal:

@@ -195,8 +195,8 @@ def _about(refused: CallRefused, name: str) -> bool:
 
 
 def _kind(question: WarningRaised) -> str:
-    """What Tryton asks: the name without the part that names the record."""
-    return question.name.partition(".")[0]
+    """What Tryton asks: its name is a digest of the records, then the kind."""
+    return question.name.rpartition(".")[2]
 
 
 def _differing(answer: Mapping[str, Any]) -> Refused | None:
