@@ -66,7 +66,7 @@ def init(
         engine.close()
     here.print(
         {"home": str(here.home), "connections": list(health), "entities": entities.split(",")},
-        lambda _: here.say(f"Ready: {crm} and {erp} answer. Next: koppel plan"),
+        lambda _: here.say(f"Ready: {crm} and {erp} answer. Next: koppel assess, then koppel load"),
     )
 
 
