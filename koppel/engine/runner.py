@@ -212,16 +212,27 @@ class Engine:
             asked = run.trigger not in _ROUTINE
             intake.only({side: list(ids) for side, ids in chosen.items()}, both=asked)
         else:
-            sides = [
-                side
-                for side, lane in line.lanes.items()
-                if "scan" in (lane.capabilities.deletes, lane.capabilities.changes)
-                and self.store.couplings.cursor(line.entity, side) is not None
-            ]
+            sides = self._to_sweep(line, sweep)
             intake.changes()
-            if sweep:
-                intake.sweep(sides)
+            intake.sweep(sides)
         return intake
+
+    def _to_sweep(self, line: Line, sweep: bool) -> list[Side]:
+        """The sides whose deletes no change tells of: by their nature, or as reading began anew.
+
+        The latter after a run that was stopped before its cursors moved: who reads from the
+        beginning hears of what lives, and not of what is gone since.
+        """
+        store, entity = self.store, line.entity
+        sides: list[Side] = []
+        for side, lane in line.lanes.items():
+            scans = "scan" in (lane.capabilities.deletes, lane.capabilities.changes)
+            if store.couplings.cursor(entity, side) is None:
+                if store.couplings.count(entity) or store.replica.count(entity, side):
+                    sides.append(side)
+            elif sweep and scans:
+                sides.append(side)
+        return sides
 
     def _steps(self, run: Run, line: Line, intake: Intake) -> dict[str, int]:
         planner = Planner(

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from koppel.connectors.memory_system import MemorySystem, Row
+from koppel.errors import Interrupted
 from koppel.testing.generated import ERP_RESOURCES, crm_fields, erp_fields, partners
 from tests.scenarios.pair import PairOfSystems, make_pair
 
@@ -83,3 +86,42 @@ def test_who_edits_a_survivor_that_a_person_is_asked_about_does_not_revive_the_p
         assert pair.sync().counts["writes"] == 0
     assert pair.store.inbox.quarantine() == []
     assert [row.id for row in pair.store.inbox.conflicts()] == [conflict.id]
+
+
+def test_a_deletion_between_a_stopped_first_run_and_the_next_is_found(pair: PairOfSystems) -> None:
+    ids = []
+    for partner in partners(2):
+        ids.append(pair.crm_human.create("organisation", crm_fields(partner)))
+        pair.erp_human.create("party", erp_fields(partner))
+
+    def stop(name: str) -> None:
+        if name == "page settled":
+            raise Interrupted
+
+    pair.boundary = stop
+    with pytest.raises(Interrupted):
+        pair.sync()
+    pair.boundary = lambda name: None
+    assert pair.store.couplings.count("partner", "active") == 2
+    pair.crm_human.delete("organisation", ids[0])
+    pair.sync()
+    assert pair.store.couplings.count("partner", "active") == 1
+
+
+def test_a_record_deleted_after_a_stopped_first_run_is_not_made_in_the_other_system(
+    pair: PairOfSystems,
+) -> None:
+    partner = next(iter(partners(1)))
+    crm = pair.crm_human.create("organisation", crm_fields(partner))
+
+    def stop(name: str) -> None:
+        if name == "planned partner":
+            raise Interrupted
+
+    pair.boundary = stop
+    with pytest.raises(Interrupted):
+        pair.sync()
+    pair.boundary = lambda name: None
+    pair.crm_human.delete("organisation", crm)
+    assert pair.sync().counts["writes"] == 0
+    assert not pair.erp.table("party").rows
