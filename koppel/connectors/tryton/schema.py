@@ -25,7 +25,10 @@ CONTACT_USAGE = "koppel_contact"
 """Marks the relation type that leads from a contact person to the company."""
 USUAL_RELATION = "employee of"
 
-_PARTY_FIELDS = ("name", "code", "active", "lang", "customer_payment_term")
+_PARTY_FIELDS = (
+    "name", "code", "active", "lang", "customer_payment_term",
+    "koppel_crm_owner", "koppel_crm_source", "koppel_crm_activity", "koppel_crm_url",
+)  # fmt: skip
 _READ_ONLY = ("koppel_key", "replaced_by")
 _CHILDREN: dict[str, tuple[str, tuple[str, ...]]] = {
     "identifiers": ("party.identifier", ("type", "code", "sequence", "active")),
