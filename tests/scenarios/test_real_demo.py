@@ -14,7 +14,7 @@ from lab.creme import Creme
 from lab.tryton import TrytonLab
 from tests.scenarios.real import ORGANISATION, PARTY, RealPair
 
-pytestmark = [pytest.mark.tryton, pytest.mark.creme, pytest.mark.xdist_group("real")]
+pytestmark = [pytest.mark.tryton, pytest.mark.creme, pytest.mark.xdist_group("demo")]
 
 
 @dataclass
