@@ -5,74 +5,107 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('store', '0002_agreement'),
+        ("store", "0002_agreement"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='OrderLink',
+            name="OrderLink",
             fields=[
-                ('id', models.CharField(max_length=32, primary_key=True, serialize=False)),
-                ('key', models.CharField(max_length=200, unique=True)),
-                ('trace', models.CharField(default='', max_length=32)),
-                ('crm_resource', models.CharField(default='', max_length=120)),
-                ('crm_id', models.CharField(max_length=120, null=True)),
-                ('crm_version', models.CharField(default='', max_length=200)),
-                ('erp_id', models.CharField(max_length=120, null=True)),
-                ('erp_version', models.CharField(default='', max_length=200)),
-                ('erp_party', models.CharField(db_index=True, default='', max_length=120)),
-                ('number', models.CharField(default='', max_length=120)),
-                ('state', models.CharField(default='', max_length=20)),
-                ('written_back', models.TextField(default='')),
-                ('status', models.BinaryField(null=True)),
-                ('seen_at', models.DateTimeField()),
-                ('changed_at', models.DateTimeField()),
-                ('note', models.TextField(default='')),
+                ("id", models.CharField(max_length=32, primary_key=True, serialize=False)),
+                ("key", models.CharField(max_length=200, unique=True)),
+                ("trace", models.CharField(default="", max_length=32)),
+                ("crm_resource", models.CharField(default="", max_length=120)),
+                ("crm_id", models.CharField(max_length=120, null=True)),
+                ("crm_version", models.CharField(default="", max_length=200)),
+                ("erp_id", models.CharField(max_length=120, null=True)),
+                ("erp_version", models.CharField(default="", max_length=200)),
+                ("erp_party", models.CharField(db_index=True, default="", max_length=120)),
+                ("number", models.CharField(default="", max_length=120)),
+                ("state", models.CharField(default="", max_length=20)),
+                ("written_back", models.TextField(default="")),
+                ("status", models.BinaryField(null=True)),
+                ("seen_at", models.DateTimeField()),
+                ("changed_at", models.DateTimeField()),
+                ("note", models.TextField(default="")),
             ],
             options={
-                'indexes': [models.Index(fields=['crm_resource', 'crm_id'], name='order_of_crm'), models.Index(fields=['state'], name='order_state')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('erp_id__isnull', False)), fields=('erp_id',), name='one_erp_order')],
+                "indexes": [
+                    models.Index(fields=["crm_resource", "crm_id"], name="order_of_crm"),
+                    models.Index(fields=["state"], name="order_state"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("erp_id__isnull", False)),
+                        fields=("erp_id",),
+                        name="one_erp_order",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Process',
+            name="Process",
             fields=[
-                ('id', models.CharField(max_length=32, primary_key=True, serialize=False)),
-                ('kind', models.CharField(max_length=40)),
-                ('subject', models.CharField(max_length=200)),
-                ('key', models.CharField(max_length=200)),
-                ('label', models.TextField(default='')),
-                ('state', models.CharField(max_length=12)),
-                ('step', models.CharField(default='', max_length=80)),
-                ('since', models.DateTimeField()),
-                ('why', models.TextField(default='')),
-                ('remedy', models.TextField(default='')),
-                ('details', models.JSONField(default=list)),
-                ('trace', models.CharField(max_length=32)),
-                ('attempts', models.IntegerField(default=0)),
-                ('user', models.CharField(default='', max_length=120)),
-                ('accepted', models.JSONField(default=list)),
-                ('memo', models.BinaryField(default=b'')),
-                ('snapshot', models.BinaryField(null=True)),
-                ('next_at', models.DateTimeField(null=True)),
-                ('made_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(null=True)),
+                ("id", models.CharField(max_length=32, primary_key=True, serialize=False)),
+                ("kind", models.CharField(max_length=40)),
+                ("subject", models.CharField(max_length=200)),
+                ("key", models.CharField(max_length=200)),
+                ("label", models.TextField(default="")),
+                ("state", models.CharField(max_length=12)),
+                ("step", models.CharField(default="", max_length=80)),
+                ("since", models.DateTimeField()),
+                ("why", models.TextField(default="")),
+                ("remedy", models.TextField(default="")),
+                ("details", models.JSONField(default=list)),
+                ("trace", models.CharField(max_length=32)),
+                ("attempts", models.IntegerField(default=0)),
+                ("user", models.CharField(default="", max_length=120)),
+                ("accepted", models.JSONField(default=list)),
+                ("memo", models.BinaryField(default=b"")),
+                ("snapshot", models.BinaryField(null=True)),
+                ("next_at", models.DateTimeField(null=True)),
+                ("made_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(null=True)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('state__in', ['running', 'waiting'])), fields=['next_at'], name='due_processes'), models.Index(fields=['subject'], name='process_subject')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('state__in', ['running', 'waiting', 'held'])), fields=('kind', 'subject'), name='one_live_process')],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state__in", ["running", "waiting"])),
+                        fields=["next_at"],
+                        name="due_processes",
+                    ),
+                    models.Index(fields=["subject"], name="process_subject"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("state__in", ["running", "waiting", "held"])),
+                        fields=("kind", "subject"),
+                        name="one_live_process",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='ProcessEntry',
+            name="ProcessEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('step', models.CharField(default='', max_length=80)),
-                ('text', models.TextField()),
-                ('process', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='entries', to='store.process')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                ("step", models.CharField(default="", max_length=80)),
+                ("text", models.TextField()),
+                (
+                    "process",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="entries",
+                        to="store.process",
+                    ),
+                ),
             ],
         ),
     ]
