@@ -47,7 +47,7 @@ FIELDS: list[dict[str, Any]] = [
 DESCRIPTION: dict[str, Any] = {
     "resources": [
         {"name": ORGANISATION, "label": "Organisation", "fields": FIELDS},
-        {"name": "billing.quote", "label": "Quote", "fields": []},
+        {"name": "activities.activity", "label": "Activity", "fields": []},
     ]
 }
 TOLD: dict[str, Any] = {

@@ -19,6 +19,7 @@ from koppel.mapping.document import (
     shipped_mapping,
 )
 from koppel.mapping.mapper import Mapper, compile_mapping
+from koppel.mapping.orders import load_order_mapping, shipped_order_mapping
 from koppel.sync.rule import Condition, CreatePolicy, FieldRule, Guards, MatchRule, Rule
 
 TEXT = FieldInfo(name="id", type="text", writable=False)
@@ -203,7 +204,9 @@ def test_faults_of_an_overlay_name_the_overlay() -> None:
     assert (fault.file, fault.field) == ("party.toml (overlay)", "fields.x_colour.native")
 
 
-SHIPPED = sorted((Path(koppel.__file__).parent / "mappings").glob("[!r]*/*.toml"))
+MAPPINGS = Path(koppel.__file__).parent / "mappings"
+ORDERS = sorted(path for path in MAPPINGS.glob("*/order.toml") if path.parent.name != "processes")
+SHIPPED = sorted(p for p in MAPPINGS.glob("[!r]*/*.toml") if p.stem != "order")
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -212,6 +215,13 @@ def test_every_shipped_mapping_can_be_read(path: Path) -> None:
     document = load_mapping(text, source=path.name)
     assert document.entity == path.stem
     assert path.parent.name.startswith(document.connector)
+
+
+@pytest.mark.parametrize("path", ORDERS, ids=lambda path: path.parent.name)
+def test_every_shipped_order_mapping_can_be_read(path: Path) -> None:
+    mapping = load_order_mapping(shipped_order_mapping(path.parent.name), source=path.name)
+    assert path.parent.name.startswith(mapping.connector)
+    assert mapping.resources
 
 
 @pytest.mark.parametrize("side", ["crm", "erp"])
