@@ -9,7 +9,7 @@ import typer
 
 from koppel.cli.app import Json, app, session
 from koppel.cli.runs import show_result
-from koppel.cli.session import PERSON, Session, out, plain, table
+from koppel.cli.session import PATIENCE, PERSON, Session, out, plain, table
 from koppel.connectors import registry
 from koppel.engine import Engine
 from koppel.engine.assess import Assessor
@@ -248,7 +248,9 @@ def load(
     pace = Pace(per_hour=per_hour, quiet=quiet_hours(quiet))
     store = here.store()
     with here.progress("reading both systems") as tell:
-        engine = Engine(store, connect=paced(registry.connect, pace), progress=tell)
+        engine = Engine(
+            store, connect=paced(registry.connect, pace), progress=tell, patience=PATIENCE
+        )
         try:
             run = plan_load(engine, entities or None, fill=how, sample=sample, user=here.user)
             if approve and run.state == "held":

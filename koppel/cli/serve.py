@@ -13,7 +13,7 @@ import typer
 
 from koppel import config
 from koppel.cli.app import app, session
-from koppel.cli.session import Session, err
+from koppel.cli.session import PATIENCE, Session, err
 from koppel.engine import Engine
 from koppel.engine.lines import Lines
 from koppel.engine.watch import Pace, Watch
@@ -57,7 +57,7 @@ def _engine(here: Session) -> Engine:
     """The watch's own engine; its store shares the database, not the connection."""
     from koppel.store.secrets import find_key
 
-    return Engine(Store(config.now, find_key(here.home)))
+    return Engine(Store(config.now, find_key(here.home)), patience=PATIENCE)
 
 
 def free(host: str, port: int) -> None:

@@ -28,6 +28,9 @@ DONE, FAILED, USAGE, PERSON, LATER, INTERRUPTED = 0, 1, 2, 3, 4, 130
 WIDE = 240
 """Columns of a table that goes to a file or a pipe: there nobody's window is too narrow."""
 
+PATIENCE = 60.0
+"""Seconds that a command waits for a Koppel that is at work on the same store."""
+
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
 err = Console(stderr=True, soft_wrap=True)
 
@@ -61,7 +64,7 @@ class Session:
         """An engine that shows what it does while it works."""
         store = self.store()
         with self.progress(text) as tell:
-            engine = Engine(store, progress=tell)
+            engine = Engine(store, progress=tell, patience=PATIENCE)
             try:
                 yield engine
             except KeyboardInterrupt:

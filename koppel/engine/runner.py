@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ PASSES = 3
 _ROUTINE = ("poll", "hint")
 """What triggers runs all the time: they are kept only if they had something to do."""
 
+_ASK_AGAIN = 0.2
+"""Seconds until the lease is asked for again."""
+
 Selection = Mapping[str, Mapping[Side, Sequence[str]]]
 """Entity -> side -> native ids: synchronise just these."""
 
@@ -37,7 +41,10 @@ def _quiet(text: str, many: int) -> None:
 
 
 class Engine:
-    """Everything that runs. `connect`, `boundary` and `new_id` are seams for tests."""
+    """Everything that runs. `connect`, `boundary`, `new_id` and `sleep` are seams for tests.
+
+    `patience`: seconds to wait for another Koppel that is at work on the same store.
+    """
 
     def __init__(
         self,
@@ -47,8 +54,12 @@ class Engine:
         progress: Progress = _quiet,
         boundary: Boundary = no_boundary,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        patience: float = 0.0,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.store = store
+        self._patience = patience
+        self._sleep = sleep
         self.lines = Lines(store, connect)
         self.progress = progress
         self._boundary = boundary
@@ -342,8 +353,13 @@ class Engine:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Hold the lease while at work; `NeedsUser` where another process does."""
-        if not self.store.lease.take("engine"):
+        """Hold the lease while at work; `TryLater` where another still does after `patience`."""
+        waited = 0.0
+        while not self.store.lease.take("engine"):
+            if waited < self._patience:
+                self._sleep(_ASK_AGAIN)
+                waited += _ASK_AGAIN
+                continue
             raise TryLater(
                 f"another Koppel is at work ({self.store.lease.holder('engine')})",
                 after=5,

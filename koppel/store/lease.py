@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from datetime import timedelta
 
 from django.db import transaction
@@ -15,8 +16,8 @@ SECONDS = 60
 
 
 def me() -> str:
-    """This process as a holder: host and process id."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """This thread as a holder: host, process and thread. Two threads of one process are two."""
+    return f"{socket.gethostname()}:{os.getpid()}/{threading.get_ident()}"
 
 
 class LeaseStore:
@@ -51,7 +52,8 @@ class LeaseStore:
 
 def _dead(holder: str) -> bool:
     """A process of this host that is no more; of other hosts nothing is known."""
-    host, _, pid = holder.rpartition(":")
+    host, _, rest = holder.rpartition(":")
+    pid = rest.partition("/")[0]
     if host != socket.gethostname() or not pid.isdigit():
         return False
     try:
