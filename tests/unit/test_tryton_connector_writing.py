@@ -166,7 +166,7 @@ def test_one_refusal_is_found_by_halving_and_stops_no_other(writer: Writer, book
 def test_a_batch_too_large_for_the_database_is_halved(writer: Writer, books: Books) -> None:
     def refuse(method: str, names: list[str]) -> None:
         if len(names) > 20:
-            raise Overloaded("parser stack overflow")
+            raise Overloaded("parser stack overflow", too_large=True)
 
     books.refuse = refuse
     outcomes = writer.write([create(f"n{number}") for number in range(64)])
@@ -185,6 +185,22 @@ def test_a_busy_database_is_waited_out_and_then_left_for_later(
         writer.write([create("one")])
     assert len(waits) == 3
     assert len(books.calls) == 4
+
+
+def test_a_batch_that_meets_a_busy_database_waits_and_stays_whole(
+    writer: Writer, books: Books, waits: list[float]
+) -> None:
+    busy = [True]
+
+    def refuse(method: str, names: list[str]) -> None:
+        if busy and busy.pop():
+            raise Overloaded("database is locked")
+
+    books.refuse = refuse
+    outcomes = writer.write([create(f"n{number}") for number in range(64)])
+    assert all(isinstance(outcome, Written) for outcome in outcomes)
+    assert len(waits) == 1
+    assert len(books.names) == 64
 
 
 def test_trouble_after_a_first_success_is_unknown_for_the_rest(

@@ -20,14 +20,9 @@ from koppel.connectors.http import HttpSession, Patience, Reply, ReplyLost, Time
 from koppel.connectors.tryton import codec
 from koppel.errors import Defect, KoppelError, NeedsUser, TryLater
 
-_ROLLED_BACK = (
-    "database is locked",
-    "parser stack overflow",
-    "too many sql variables",
-    "deadlock detected",
-    "could not serialize",
-    "lock timeout",
-)
+# What the database says where it has rolled a call back: for a smaller call, or for a later one.
+_TOO_LARGE = ("parser stack overflow", "too many sql variables")
+_BUSY = ("database is locked", "deadlock detected", "could not serialize", "lock timeout")
 
 
 class CallRefused(Exception):
@@ -59,7 +54,11 @@ class ServerFault(CallRefused):
 
 
 class Overloaded(CallRefused):
-    """The database gave up and rolled back: busy, or the call was too large for it."""
+    """The database gave up and rolled back: it was busy, or the call was `too_large` for it."""
+
+    def __init__(self, message: str, *, too_large: bool = False) -> None:
+        super().__init__(message)
+        self.too_large = too_large
 
 
 class TrytonSession:
@@ -213,15 +212,16 @@ class TrytonSession:
                 remedy="Check the address and the name of the database in this connection",
             )
         if reply.status == 413:
-            return Overloaded("Tryton takes no call of that size")
+            return Overloaded("Tryton takes no call of that size", too_large=True)
         if reply.status == 503:
             text = reply.content.decode("utf-8", "replace").lower()
             if "retry-after" in reply.headers and reply.headers["retry-after"].isdigit():
                 after = float(reply.headers["retry-after"])
                 return TryLater("Tryton asks for patience", after=after, place=place)
-            for sentence in _ROLLED_BACK:
+            for sentence in (*_TOO_LARGE, *_BUSY):
                 if sentence in text:
-                    return Overloaded(f"Tryton's database gave up: {sentence}")
+                    message = f"Tryton's database gave up: {sentence}"
+                    return Overloaded(message, too_large=sentence in _TOO_LARGE)
             return ReplyLost(f"{self._http.address} answered with an error of its own (HTTP 503)")
         return Defect(
             f"{self._http.address} answered a call in an unknown form (HTTP {reply.status})",

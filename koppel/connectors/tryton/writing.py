@@ -293,11 +293,12 @@ class Writer:
         alone: bool,
         confirm: bool = True,
     ) -> Any:
-        """One changing call. `alone`: there is nothing to halve, so a busy database is waited out.
+        """One changing call. A busy database is waited out; a call that is too large for it is
+        refused so that it can be halved, unless it is `alone`: one record, nothing to halve.
 
         `confirm`: answer Tryton's questions ("are you sure?") with yes.
         """
-        waits = list(_BUSY_WAITS) if alone else []
+        waits = list(_BUSY_WAITS)
         asked = 0
         while True:
             context = {"_timestamp": dict(stamps)} if stamps else {}
@@ -309,7 +310,7 @@ class Writer:
                     raise
                 self._session.call("res.user.warning", "skip", question.name, False, effect=True)
             except Overloaded as busy:
-                if not alone:
+                if not alone and (busy.too_large or not waits):
                     raise
                 if not waits:
                     raise TryLater(busy.message, place=self._session.name) from None
