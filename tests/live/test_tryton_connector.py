@@ -154,7 +154,7 @@ def test_settings_and_the_servers_module_reach_the_capabilities(
 
 
 def test_full_batches_take_four_calls(connector: TrytonConnector) -> None:
-    # What belongs to the server and not to a batch (fields, countries, own companies) is asked once.
+    # What belongs to the server (fields, countries, own companies) is asked once, not per batch.
     connector.write([creation(addresses=[ADDRESS])])
     start = connector.calls
     writes = [creation(addresses=[ADDRESS]) for _ in range(80)]
