@@ -46,6 +46,9 @@ PAGE = 400
 WRITES = 60
 """At least that many writes to a system that takes them one by one make a page."""
 
+_KEPT = 2000
+"""Records that are kept for the next pass; the others are read again."""
+
 Boundary = Callable[[str], None]
 """Called at each boundary of a run (before and after each effect), so that tests can stop there."""
 
@@ -89,6 +92,8 @@ class Executor:
         self._boundary = boundary
         self._renew = renew
         self.writes = 0
+        self.owing: dict[tuple[str, Side, str], Record] = {}
+        """Some of the records that the next pass looks at, as they were just read back."""
 
     def apply(self) -> None:
         """All planned steps of the run; raises `TryLater` where a system went away meanwhile."""
@@ -174,6 +179,8 @@ class Executor:
         settler = Settler(self._store, self._run, page.line)
         with transaction.atomic():
             settler.settle(page.steps, page.writes, page.outcomes, page.failures)
+        if len(self.owing) < _KEPT:
+            self.owing |= {(page.line.entity, *key): found for key, found in settler.owing.items()}
         self.writes += sum(isinstance(out, Written) for out in page.outcomes.values())
         self._boundary("page settled")
         self._progress(f"writing {page.line.entity}", len(page.steps))

@@ -46,6 +46,8 @@ class Work:
     gone: dict[tuple[Side, str], Gone] = field(default_factory=dict)
     at: dict[tuple[Side, str], datetime] = field(default_factory=dict)
     """When a touched record changed, in UTC, where the system tells."""
+    given: Mapping[tuple[Side, str], Record] = field(default_factory=dict)
+    """Touched records that were read a moment ago and need not be read again."""
     seen: dict[Side, int] = field(default_factory=dict)
     cursors: dict[Side, str] = field(default_factory=dict)
     read: int = 0

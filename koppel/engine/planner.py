@@ -116,6 +116,8 @@ class Planner:
                 continue
             if (side, record) in work.gone and work.gone[side, record].merged_into:
                 known[record] = work.gone[side, record]
+            elif (side, record) in work.given:
+                known[record] = work.given[side, record]
             elif (
                 side in work.touched[coupling.id]
                 or coupling.id in doubtful

@@ -130,9 +130,9 @@ class Engine:
                 self.lines.accept()
                 self.store.inbox.log(user or "command line", "approve", f"run {run.id}")
             lines = [line for line in lines if run.kind == "undo" or line.entity in run.counts]
-            self._apply(run, lines, self._cursors(run))
+            owing = self._apply(run, lines, self._cursors(run))
             if run.kind != "undo":
-                self._passes(run, lines)
+                self._passes(run, lines, owing)
             self._done(run)
         return run
 
@@ -154,8 +154,8 @@ class Engine:
                 lines = self._begin(run, entities or (list(selection) if selection else None))
                 self._plan(run, lines, selection, sweep)
                 if run.state == "ready":
-                    self._apply(run, lines, self._cursors(run))
-                    self._passes(run, lines)
+                    owing = self._apply(run, lines, self._cursors(run))
+                    self._passes(run, lines, owing)
                     self._done(run)
             return run
 
@@ -264,7 +264,8 @@ class Engine:
 
     def _apply(
         self, run: Run, lines: Sequence[Line], cursors: Mapping[tuple[str, Side], str]
-    ) -> None:
+    ) -> Mapping[tuple[str, Side, str], Record]:
+        """Carry out what is planned; records just read back that the next pass will ask for."""
         self.store.runs.update(run, state="applying")
         executor = Executor(
             self.store,
@@ -281,9 +282,15 @@ class Engine:
                 if run.kind != "undo":
                     self.store.replica.settle_fresh(line.entity)
         self._boundary("cursors moved")
+        return executor.owing
 
-    def _passes(self, run: Run, lines: Sequence[Line]) -> None:
-        """Take up what the pass before left: stale writes, followed merges, released children."""
+    def _passes(
+        self, run: Run, lines: Sequence[Line], owing: Mapping[tuple[str, Side, str], Record]
+    ) -> None:
+        """Take up what the pass before left: stale writes, followed merges, released children.
+
+        `owing`: some of these records, as they were read back a moment ago.
+        """
         before: set[tuple[str, Side, str]] = set()
         for _ in range(PASSES):
             left = {
@@ -301,9 +308,15 @@ class Engine:
                     for side in SIDES
                 }
                 intake = Intake(self.store, line, run, self.progress)
+                intake.work.given = {
+                    (side, record): found
+                    for (entity, side, record), found in owing.items()
+                    if entity == line.entity
+                }
                 intake.only(chosen)
                 self._steps(run, line, intake)
                 self._apply(run, [line], {})
+            owing = {}
 
     def _cursors(self, run: Run) -> dict[tuple[str, Side], str]:
         return {

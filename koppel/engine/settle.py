@@ -60,7 +60,8 @@ class Settler:
         self._run = run
         self._line = line
         self._supplies = {side: line.supplies(side) for side in SIDES}
-        self._owing: list[tuple[Side, str]] = []
+        self.owing: dict[tuple[Side, str], Record] = {}
+        """Records with values of their own for the other side, as they were read back."""
 
     def settle(
         self,
@@ -96,10 +97,9 @@ class Settler:
         self._store.couplings.save(halves, in_step=False)
         self._store.runs.mark_steps(self._run, done, "done")
         self._tidy(keep)
-        for side, record in self._owing:
-            self._store.inbox.wait(
-                self._line.entity, side, record, reason="has values of its own for the other side"
-            )
+        self._store.inbox.wait_all(
+            self._line.entity, list(self.owing), reason="has values of its own for the other side"
+        )
 
     def _journal(self, writes: Writes, outcomes: Mapping[str, Outcome]) -> None:
         rows: list[tuple[str, str, Record | Gone | None, str]] = []
@@ -184,7 +184,7 @@ class Settler:
             if own:
                 kept = {name: value for name, value in after.fields.items() if name not in own}
                 row.put(side, structs.replace(after, fields=kept))
-                self._owing.append((side, after.id))
+                self.owing[side, after.id] = after
 
     def _half(
         self, step: PlannedStep, known: CouplingRow | None, sent: Mapping[Side, Outcome | None]

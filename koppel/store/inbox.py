@@ -188,6 +188,17 @@ class InboxStore:
             row.reason, row.waits_for, row.attempts = reason, waits_for, row.attempts + 1
             row.save()
 
+    def wait_all(self, entity: str, records: Sequence[tuple[Side, str]], *, reason: str) -> None:
+        """Look at all of these again."""
+        at = bulk.moment(self._clock())
+        bulk.upsert(
+            Pending,
+            ("entity", "side", "record", "reason", "waits_for", "attempts", "at"),
+            [(entity, side, record, reason, "", 0, at) for side, record in records],
+            unique=("entity", "side", "record"),
+            replace=("reason", "waits_for", "at"),
+        )
+
     def pending(self, entity: str, side: Side) -> list[str]:
         """Records to look at again, those that wait for a parent excepted."""
         rows = Pending.objects.filter(entity=entity, side=side, waits_for="")
