@@ -12,7 +12,7 @@ _PARTICLES = frozenset({
 """Words that begin a family name rather than end a given one, where they are in lower case."""
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def split_name(whole: str) -> tuple[str | None, str | None]:
     """Given and family name. "Beethoven, Ludwig" is read by its comma; one word is a family name.
 

@@ -159,6 +159,8 @@ def press(path: str, username: str) -> dict[str, Any] | None:
     answer = koppel.call("POST", path, {"user": username}, timeout=SYNCHRONISE_TIMEOUT)
     if not answer.reached:
         return None
+    # The page that is shown next has to ask: what the button said is told there, once.
+    _rest.until = 0.0
     body = answer.body if isinstance(answer.body, dict) else {}
     fine = answer.status == 200 and body.get("ok") is True
     return {**body, "ok": fine, "status": answer.status}

@@ -25,7 +25,7 @@ _SHORTEST = 5
 """Digits after the country code. Shorter ones are extensions or emergency numbers."""
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def phone_number(written: str, region: str | None) -> str:
     """E.164, with `;ext=` for an extension; the text as typed where it cannot be read safely.
 
@@ -46,7 +46,7 @@ def phone_number(written: str, region: str | None) -> str:
     return f"{plain};ext={number.extension}" if number.extension else str(plain)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def phone_shown(canonical: str) -> str:
     """For people: +49 711 123456. A number that is not E.164 is shown as it is."""
     if not canonical.startswith("+"):
@@ -84,7 +84,7 @@ def phone(options: Options) -> Lens:
     return Lens(name="phone", gives="text", takes=TEXTUAL, read=read, write=write, regional=True)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def mail_address(written: str) -> str | None:
     """Without blanks at its ends and in lower case, since mail servers do not tell cases apart."""
     typed = collapsed(written)
@@ -106,7 +106,7 @@ def email(options: Options) -> Lens:
     return Lens(name="email", gives="text", takes=TEXTUAL, read=read, write=write)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def web_address(written: str, *, secure: bool = True) -> str | None:
     """With its scheme, host in lower case, no lone slash at the end; odd text as typed.
 

@@ -26,7 +26,7 @@ def _squeezed(written: str) -> str:
     return _SEPARATORS.sub("", written).upper()
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def vat_number(written: str, region: str | None) -> tuple[str | None, bool]:
     """The VAT id in compact form with its country prefix, and whether its check digits are right.
 
@@ -119,7 +119,7 @@ def vat(options: Options) -> Lens:
     )
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def _iban(written: str, _region: str | None) -> tuple[str | None, bool]:
     squeezed = _squeezed(written)
     return squeezed or None, bool(iban_module.is_valid(squeezed))

@@ -20,13 +20,13 @@ _BLANKS = re.compile(r"\s+")
 NUMBERS = frozenset({"integer", "decimal", "float", "text"})
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def collapsed(text: str) -> str | None:
     """Blanks at the ends dropped, runs of blanks made one; None for nothing left."""
     return _BLANKS.sub(" ", text).strip() or None
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def lines_of(text: str) -> str | None:
     """Each line collapsed, empty lines dropped, ended by newlines; None for nothing left."""
     lines = (_BLANKS.sub(" ", line).strip() for line in text.splitlines())
