@@ -89,7 +89,8 @@ class Listener:
             if one.path == "/hints/creme"
         ]
 
-    def wait_for(self, resource: str, id: str, seconds: float = 5.0) -> bool:
+    def wait_for(self, resource: str, id: str, seconds: float = 15.0) -> bool:
+        """Has the hint come? Creme pauses for 5 seconds after a hint that reached nobody."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if (resource, id) in self.hints():
