@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib.metadata import distributions
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -107,6 +108,15 @@ def fresh_tryton(instances: Instances, tryton: Running) -> Running:
 def fresh_creme(instances: Instances, creme: Running) -> Running:
     """The same Creme with a new database for this module."""
     return instances.restart("creme")
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Any]:
+    """A PostgreSQL of this test process's own: `databases.fresh()` is a migrated database."""
+    # Not before: what it imports is to be read with its assertions rewritten.
+    from tests import postgres
+
+    yield from postgres.start()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,6 +21,7 @@ from koppel import config
 from koppel.engine import Engine
 from koppel.errors import Defect, Interrupted, KoppelError, NeedsUser, TryLater
 from koppel.store import Store, open_store
+from koppel.store.address import find_address, is_server
 from koppel.store.secrets import find_key
 
 DONE, FAILED, USAGE, PERSON, LATER, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -47,9 +48,9 @@ class Session:
         self.user = self.user or getpass.getuser()
 
     def store(self, *, create: bool = False) -> Store:
-        """The store of the home folder; made with `create`."""
-        path = self.home / "koppel.sqlite3"
-        if not path.exists() and not create:
+        """The store of the home folder, or the one on PostgreSQL; made with `create`."""
+        address = find_address(self.home)
+        if not is_server(address) and not Path(address).exists() and not create:
             raise NeedsUser(
                 "there is no Koppel here yet",
                 place=str(self.home),
@@ -57,7 +58,7 @@ class Session:
             )
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         key = find_key(self.home, create=create)
-        return open_store(path, clock=config.now, key=key)
+        return open_store(address, clock=config.now, key=key)
 
     @contextmanager
     def engine(self, text: str = "") -> Iterator[Engine]:

@@ -68,7 +68,10 @@ class Steps:
         result = work()
         self._boundary(f"after {name}")
         self._memo[name] = result
-        self._store.processes.remember(self.row, self._memo)
+        with transaction.atomic():
+            # Whoever was silent for too long meanwhile leaves the rest to who took over.
+            self._store.lease.hold(lease)
+            self._store.processes.remember(self.row, self._memo)
         self._boundary(f"remembered {name}")
         return result
 

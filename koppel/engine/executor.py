@@ -73,7 +73,11 @@ class _Page:
 
 
 class Executor:
-    """Carries the steps of a run out, entity by entity."""
+    """Carries the steps of a run out, entity by entity.
+
+    `alive` is called before each batch is sent, `guard` inside each transaction: both raise where
+    another one may be at work on the same couplings by now (`koppel.engine.writing`).
+    """
 
     def __init__(
         self,
@@ -83,14 +87,16 @@ class Executor:
         *,
         progress: Progress,
         boundary: Boundary = no_boundary,
-        renew: Callable[[], None] = lambda: None,
+        alive: Callable[[], None] = lambda: None,
+        guard: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._run = run
         self._lines = lines
         self._progress = progress
         self._boundary = boundary
-        self._renew = renew
+        self._alive = alive
+        self._guard = guard
         self.writes = 0
         self.owing: dict[tuple[str, Side, str], Record] = {}
         """Some of the records that the next pass looks at, as they were just read back."""
@@ -107,7 +113,6 @@ class Executor:
                 page = self._prepare(steps, line)
                 self._journal(page)
                 flying = self._send(pool, page, flying)
-                self._renew()
             if flying:
                 self._land(flying)
 
@@ -135,6 +140,7 @@ class Executor:
     def _journal(self, page: _Page) -> None:
         if page.writes["crm"] or page.writes["erp"]:
             with transaction.atomic():
+                self._guard()
                 for side in SIDES:
                     self._store.journal.intend(self._run, side, page.writes[side])
             self._boundary("intents journalled")
@@ -178,6 +184,7 @@ class Executor:
     def _settle(self, page: _Page) -> None:
         settler = Settler(self._store, self._run, page.line)
         with transaction.atomic():
+            self._guard()
             settler.settle(page.steps, page.writes, page.outcomes, page.failures)
         if len(self.owing) < _KEPT:
             self.owing |= {(page.line.entity, *key): found for key, found in settler.owing.items()}
@@ -228,6 +235,7 @@ class Executor:
         for start in range(0, len(planned), size):
             part = [write for _, write in planned[start : start + size]]
             try:
+                self._alive()
                 outcomes = lane.connector.write(part)
             except TryLater as error:
                 page.away = error
@@ -275,7 +283,11 @@ def recover_open(store: Store, lines: Mapping[str, Line]) -> int:
     Must run before anything is planned. Raises `TryLater` where the system in question is away:
     nothing may be written to a coupling of which an open write is not known.
     """
-    groups = dict.fromkeys((entry.run_id, entry.step) for entry in store.journal.open_intents())
+    groups = dict.fromkeys(
+        (entry.run_id, entry.step)
+        for entry in store.journal.open_intents()
+        if entry.entity in lines
+    )
     for run_number, number in groups:
         run = store.runs.get(run_number)
         step = next(

@@ -95,6 +95,7 @@ class Lines:
     _built: dict[str, Line] = field(default_factory=dict)
     _schemas: dict[str, tuple[Resource, ...]] = field(default_factory=dict)
     _newest: int = 0
+    _rules: tuple[int, tuple[Rule, ...]] | None = None
 
     def connector(self, name: str) -> Connector:
         """The connector of a connection; `NeedsUser` where the connection is paused."""
@@ -149,12 +150,24 @@ class Lines:
     def rules(self) -> list[Rule]:
         """All live rules, each after those that it needs."""
         documents = self.store.documents
+        newest = documents.newest()
+        if self._rules and self._rules[0] == newest:
+            return list(self._rules[1])
         rules = {}
         for name in documents.names("rule"):
             text = documents.get("rule", name) or ""
             rule = load_rule(text, source=f"rule {name}")
             rules[rule.entity] = rule
-        return list(in_order(rules))
+        self._rules = (newest, tuple(in_order(rules)))
+        return list(self._rules[1])
+
+    def pairs(self) -> dict[str, list[str]]:
+        """Pair of connections, as `crm/erp` -> its entities; work on two pairs is independent."""
+        found: dict[str, list[str]] = {}
+        for rule in self.rules():
+            name = "/".join(rule.connections[side] for side in SIDES)
+            found.setdefault(name, []).append(rule.entity)
+        return found
 
     def mapping_text(self, connection: str, entity: str) -> tuple[str, str | None]:
         """The live mapping of a connection and the user's overlay, where there is one."""

@@ -17,6 +17,7 @@ from koppel.engine.intake import Intake, Progress, Work
 from koppel.engine.lines import Connect, Line, Lines
 from koppel.engine.planner import Planner, steps_of
 from koppel.engine.undoing import plan_undo
+from koppel.engine.writing import Writing
 from koppel.errors import KoppelError, NeedsUser, TryLater
 from koppel.store import Store
 from koppel.store.models import Run
@@ -28,9 +29,6 @@ PASSES = 3
 
 _ROUTINE = ("poll", "hint")
 """What triggers runs all the time: they are kept only if they had something to do."""
-
-_ASK_AGAIN = 0.2
-"""Seconds until the lease is asked for again."""
 
 Selection = Mapping[str, Mapping[Side, Sequence[str]]]
 """Entity -> side -> native ids: synchronise just these."""
@@ -64,6 +62,7 @@ class Engine:
         self.progress = progress
         self._boundary = boundary
         self._new_id = new_id
+        self._leases: Writing
 
     # questions
 
@@ -98,12 +97,13 @@ class Engine:
         trigger: str = "plan",
     ) -> Run:
         """Make a plan and change nothing in either system; the run is `ready` or `held`."""
-        with self._writing():
+        wanted = entities or (list(selection) if selection else None)
+        with self._writing(wanted) as scope:
             run = self.store.runs.start(
-                "plan", trigger=trigger, user=user, selection=_plain(selection)
+                "plan", trigger=trigger, user=user, selection=_plain(selection), scope=scope
             )
             with self._closing(run):
-                lines = self._begin(run, entities or (list(selection) if selection else None))
+                lines = self._begin(run, wanted)
                 self._plan(run, lines, selection, sweep)
             return run
 
@@ -123,7 +123,7 @@ class Engine:
                 f"run {run.id} cannot be applied: it is {run.state}",
                 remedy="Make a new plan with: koppel plan",
             )
-        with self._writing(), self._closing(run):
+        with self._writing(run.scope.split("\n")), self._closing(run):
             lines = self._begin(run, None)
             self._unmoved(run, lines)
             if approve:
@@ -146,12 +146,13 @@ class Engine:
         trigger: str = "manual",
     ) -> Run:
         """Plan and apply in one go; a plan that a guard holds is left for a person."""
-        with self._writing():
+        wanted = entities or (list(selection) if selection else None)
+        with self._writing(wanted) as scope:
             run = self.store.runs.start(
-                "sync", trigger=trigger, user=user, selection=_plain(selection)
+                "sync", trigger=trigger, user=user, selection=_plain(selection), scope=scope
             )
             with self._closing(run):
-                lines = self._begin(run, entities or (list(selection) if selection else None))
+                lines = self._begin(run, wanted)
                 self._plan(run, lines, selection, sweep)
                 if run.state == "ready":
                     owing = self._apply(run, lines, self._cursors(run))
@@ -164,22 +165,24 @@ class Engine:
         undone = self.store.runs.get(number)
         if undone.state not in ("done", "waiting", "interrupted"):
             raise NeedsUser(f"run {number} wrote nothing that could be undone: {undone.state}")
-        with self._writing():
-            run = self.store.runs.start("undo", trigger="manual", user=user, undoes=number)
+        with self._writing(undone.scope.split("\n")) as scope:
+            run = self.store.runs.start(
+                "undo", trigger="manual", user=user, undoes=number, scope=scope
+            )
             with self._closing(run):
                 lines = self._begin(run, None)
                 plan_undo(self.store, {line.entity: line for line in lines}, undone, run)
                 self.store.runs.update(run, state="ready", counts=self.store.runs.count_steps(run))
-                self.store.runs.supersede(run.id)
+                self.store.runs.supersede(run)
             return run
 
     # the parts
 
     def _begin(self, run: Run, entities: Sequence[str] | None) -> list[Line]:
         """Recover what a crash left open, before anything new is planned."""
-        self.store.runs.abandon_unfinished(keep=run.id)
+        self.store.runs.abandon_unfinished(run)
         self.lines.follow_documents()
-        every = self.lines.all()
+        every = self._every(run)
         recover_open(self.store, {line.entity: line for line in every})
         self._boundary("recovered")
         known = [line.entity for line in every]
@@ -189,6 +192,13 @@ class Engine:
                     f"no rule is about '{entity}'", remedy=f"There are: {', '.join(known)}"
                 )
         return [line for line in every if not entities or line.entity in entities]
+
+    def _every(self, run: Run) -> list[Line]:
+        """The lines of all pairs that the run is about."""
+        pairs = self.lines.pairs()
+        return self.lines.all(
+            [entity for pair in run.scope.split("\n") for entity in pairs.get(pair, ())]
+        )
 
     def _plan(
         self, run: Run, lines: Sequence[Line], selection: Selection | None, sweep: bool
@@ -213,7 +223,7 @@ class Engine:
             reasons=reasons,
             state="held" if reasons else "ready",
         )
-        self.store.runs.supersede(run.id)
+        self.store.runs.supersede(run)
 
     def _take_in(self, run: Run, line: Line, selection: Selection | None, sweep: bool) -> Intake:
         intake = Intake(self.store, line, run, self.progress)
@@ -273,10 +283,12 @@ class Engine:
             {line.entity: line for line in lines},
             progress=self.progress,
             boundary=self._boundary,
-            renew=self._renew,
+            alive=self._leases.alive,
+            guard=self._leases.guard,
         )
         executor.apply()
         with transaction.atomic():
+            self._leases.guard()
             self.store.couplings.move_cursors(cursors)
             for line in lines:
                 if run.kind != "undo":
@@ -332,8 +344,8 @@ class Engine:
             self.store.runs.forget(run)
             return
         self.store.runs.end(run, "done", counts=counts)
-        self.store.runs.supersede(run.id)
-        for line in self.lines.all():
+        self.store.runs.supersede(run)
+        for line in self._every(run):
             for lane in line.lanes.values():
                 self.store.connections.seen(lane.name)
 
@@ -365,26 +377,20 @@ class Engine:
             )
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Hold the lease while at work; `TryLater` where another still does after `patience`."""
-        waited = 0.0
-        while not self.store.lease.take("engine"):
-            if waited < self._patience:
-                self._sleep(_ASK_AGAIN)
-                waited += _ASK_AGAIN
-                continue
-            raise TryLater(
-                f"another Koppel is at work ({self.store.lease.holder('engine')})",
-                after=5,
-                remedy="Wait until it is done; `koppel status` shows what it does",
-            )
-        try:
-            yield
-        finally:
-            self.store.lease.give_back("engine")
+    def _writing(self, wanted: Sequence[str] | None) -> Iterator[str]:
+        """Hold the leases of the pairs of these entities (or pairs) while at work; their names.
 
-    def _renew(self) -> None:
-        self.store.lease.take("engine")
+        `TryLater` where another Koppel still is at work on one of them after `patience`.
+        """
+        pairs = self.lines.pairs()
+        chosen = [
+            pair
+            for pair, entities in pairs.items()
+            if not wanted or pair in wanted or not set(wanted).isdisjoint(entities)
+        ] or list(pairs)
+        with Writing(self.store, chosen, patience=self._patience, sleep=self._sleep) as leases:
+            self._leases = leases
+            yield "\n".join(sorted(chosen))
 
     @contextmanager
     def _closing(self, run: Run) -> Iterator[None]:

@@ -186,4 +186,4 @@ class Watch:
 
 def held(store: Store) -> Run | None:
     """The plan that waits for a person, where there is one."""
-    return store.runs.last(state="held")
+    return store.runs.held()

@@ -1,8 +1,10 @@
 """Many rows in one statement: what the ORM is too slow for when a run has a hundred thousand.
 
-Plain SQL that SQLite and PostgreSQL both understand, made from the models' tables and columns.
-Columns are named as in the database (`run_id`, not `run`); every column without a default of the
-database must be given. Blobs come back as bytes, booleans as what the driver gives (`bool()` them).
+Made from the models' tables and columns. SQLite runs one prepared statement for all rows;
+PostgreSQL, where each statement is a journey, takes new rows by COPY and changes by statements over
+hundreds of rows. Columns are named as in the database (`run_id`, not `run`); every column without a
+default of the database must be given. Blobs come back as bytes or memoryview, booleans as what the
+driver gives (`bool()` them).
 """
 
 from __future__ import annotations
@@ -17,6 +19,10 @@ from django.db.models import Model
 
 _IN = 400
 """Ids per IN list: below every database's limit on parameters."""
+_SET = 500
+"""Rows per statement on PostgreSQL."""
+_COPY_FROM = 8
+"""From so many rows on, COPY is quicker than INSERT."""
 
 Row = Sequence[Any]
 
@@ -40,7 +46,21 @@ def moment(at: datetime) -> Any:
 
 def insert(model: type[Model], columns: tuple[str, ...], rows: Sequence[Row]) -> None:
     """Add rows."""
-    _many(_insert(model._meta.db_table, columns), rows)
+    table = model._meta.db_table
+    if connection.vendor == "postgresql" and len(rows) >= _COPY_FROM:
+        copy(table, columns, rows)
+    else:
+        _many(_insert(table, columns), _clean(rows))
+
+
+def copy(table: str, columns: tuple[str, ...], rows: Iterable[Row]) -> None:
+    """Add rows to a table of PostgreSQL by COPY."""
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f'COPY "{table}" ({_names(columns)}) FROM STDIN') as stream,
+    ):
+        for row in rows:
+            stream.write_row(_without_nul(row))
 
 
 def upsert(
@@ -51,15 +71,39 @@ def upsert(
     unique: tuple[str, ...],
     replace: tuple[str, ...],
 ) -> None:
-    """Add rows; where one with the same `unique` columns is there, set its `replace` columns."""
-    _many(_upsert(model._meta.db_table, columns, unique, replace), rows)
+    """Add rows; where one with the same `unique` columns is there, set its `replace` columns.
+
+    Of several rows with the same `unique` columns the last one counts.
+    """
+    _put(model._meta.db_table, columns, rows, unique, replace)
+
+
+def put_working(
+    table: str,
+    columns: tuple[str, ...],
+    rows: Sequence[Row],
+    *,
+    unique: tuple[str, ...],
+    replace: tuple[str, ...] = (),
+) -> None:
+    """The same for a working table; without `replace`, a row that is there already stays."""
+    _put(table, columns, rows, unique, replace)
 
 
 def update(
     model: type[Model], columns: tuple[str, ...], where: tuple[str, ...], rows: Sequence[Row]
 ) -> None:
     """Set `columns` of the rows that `where` tells; each row gives first those, then these."""
-    _many(_update(model._meta.db_table, columns, where), rows)
+    table = model._meta.db_table
+    if connection.vendor != "postgresql":
+        _many(_update(table, columns, where), rows)
+        return
+    names = (*columns, *where)
+    for start in range(0, len(rows), _SET):
+        part = rows[start : start + _SET]
+        values = ", ".join([_marks(len(names))] * len(part))
+        sql = _update_set(table, columns, where, _types(model, names))
+        _one(sql.replace("{values}", values), _flat(part))
 
 
 def select(sql: str, ids: Iterable[str], *params: Any) -> Iterator[Any]:
@@ -78,6 +122,27 @@ def execute(sql: str, ids: Iterable[str], *params: Any) -> int:
     return touched
 
 
+def _put(
+    table: str,
+    columns: tuple[str, ...],
+    rows: Sequence[Row],
+    unique: tuple[str, ...],
+    replace: tuple[str, ...],
+) -> None:
+    if connection.vendor != "postgresql":
+        _many(_insert(table, columns) + _on_conflict(unique, replace), rows)
+        return
+    places = [columns.index(name) for name in unique]
+    # One statement must not touch a row twice; sorted, so that two writers never wait in a ring.
+    last = {tuple(row[place] for place in places): row for row in rows}
+    ordered = [last[key] for key in sorted(last)]
+    for start in range(0, len(ordered), _SET):
+        part = ordered[start : start + _SET]
+        values = ", ".join([_marks(len(columns))] * len(part))
+        sql = f'INSERT INTO "{table}" ({_names(columns)}) VALUES {values}'
+        _one(sql + _on_conflict(unique, replace), _flat(part))
+
+
 def _rows(sql: str, part: Sequence[str], params: Sequence[Any]) -> list[Row]:
     with connection.cursor() as cursor:
         cursor.execute(_filled(sql, len(part)), [*params, *part])
@@ -91,6 +156,29 @@ def _many(sql: str, rows: Sequence[Row]) -> None:
             cursor.executemany(sql, rows)
 
 
+def _one(sql: str, values: list[Any]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+
+
+def _flat(rows: Iterable[Row]) -> list[Any]:
+    return [value for row in rows for value in _without_nul(row)]
+
+
+def _clean(rows: Sequence[Row]) -> Sequence[Row]:
+    return [_without_nul(row) for row in rows] if connection.vendor == "postgresql" else rows
+
+
+def _without_nul(row: Row) -> Row:
+    """PostgreSQL's texts hold no NUL; what a label or message has of them is of no use to people.
+
+    The record itself is kept whole: its content is bytes.
+    """
+    if any(type(value) is str and "\0" in value for value in row):
+        return [v.replace("\0", "\N{REPLACEMENT CHARACTER}") if type(v) is str else v for v in row]
+    return row
+
+
 def _filled(sql: str, many: int) -> str:
     return sql.replace("{ids}", ", ".join(["%s"] * many))
 
@@ -99,18 +187,20 @@ def _names(columns: Iterable[str]) -> str:
     return ", ".join(f'"{column}"' for column in columns)
 
 
+def _marks(many: int) -> str:
+    return f"({', '.join(['%s'] * many)})"
+
+
+@cache
+def _on_conflict(unique: tuple[str, ...], replace: tuple[str, ...]) -> str:
+    sets = ", ".join(f'"{column}" = excluded."{column}"' for column in replace)
+    then = f"UPDATE SET {sets}" if replace else "NOTHING"
+    return f" ON CONFLICT ({_names(unique)}) DO {then}"
+
+
 @cache
 def _insert(table: str, columns: tuple[str, ...]) -> str:
-    marks = ", ".join(["%s"] * len(columns))
-    return f'INSERT INTO "{table}" ({_names(columns)}) VALUES ({marks})'
-
-
-@cache
-def _upsert(
-    table: str, columns: tuple[str, ...], unique: tuple[str, ...], replace: tuple[str, ...]
-) -> str:
-    sets = ", ".join(f'"{column}" = excluded."{column}"' for column in replace)
-    return f"{_insert(table, columns)} ON CONFLICT ({_names(unique)}) DO UPDATE SET {sets}"
+    return f'INSERT INTO "{table}" ({_names(columns)}) VALUES {_marks(len(columns))}'
 
 
 @cache
@@ -118,3 +208,27 @@ def _update(table: str, columns: tuple[str, ...], where: tuple[str, ...]) -> str
     sets = ", ".join(f'"{column}" = %s' for column in columns)
     tests = " AND ".join(f'"{column}" = %s' for column in where)
     return f'UPDATE "{table}" SET {sets} WHERE {tests}'
+
+
+@cache
+def _types(model: type[Model], names: tuple[str, ...]) -> tuple[str, ...]:
+    """The database's type of each column, for values that come as a list of texts."""
+    by_column = {field.column: field for field in model._meta.concrete_fields}
+    # As a reference to it would be: a number, where the column itself counts up.
+    return tuple(_reference_type(by_column[name]) for name in names)
+
+
+def _reference_type(field: Any) -> str:
+    found: str | None = field.rel_db_type(connection)
+    return found or "text"
+
+
+@cache
+def _update_set(
+    table: str, columns: tuple[str, ...], where: tuple[str, ...], types: tuple[str, ...]
+) -> str:
+    casts = dict(zip((*columns, *where), types, strict=True))
+    sets = ", ".join(f'"{column}" = v."{column}"::{casts[column]}' for column in columns)
+    tests = " AND ".join(f't."{column}" = v."{column}"::{casts[column]}' for column in where)
+    names = _names((*columns, *where))
+    return f'UPDATE "{table}" t SET {sets} FROM (VALUES {{values}}) AS v ({names}) WHERE {tests}'

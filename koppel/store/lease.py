@@ -1,23 +1,40 @@
-"""The lease: at most one process writes at a time, and a dead one gives way at once."""
+"""The lease: at most one process writes at a time, and a dead one gives way at once.
+
+A holder that was taken for dead (it was stopped, or cut off, for longer than its lease) may come
+back and believe that it still holds it. So a lease is checked again, and locked, in each
+transaction that tells what came of work (`hold`): whoever lost it meanwhile settles nothing.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import threading
 from datetime import timedelta
+from functools import cache
+from pathlib import Path
 
-from django.db import transaction
+from django.db import connection, transaction
 
+from koppel.errors import TryLater
+from koppel.store import bulk
 from koppel.store.models import Lease
 from koppel.store.opening import Clock
 
 SECONDS = 60
 
+# One statement, so that of two who try at the same instant one sees what the other did.
+_TAKE = """
+    INSERT INTO store_lease (name, holder, until) VALUES (%s, %s, %s)
+    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
+    WHERE store_lease.holder IN (%s, %s) OR store_lease.until <= %s
+"""
+
 
 def me() -> str:
     """This thread as a holder: host, process and thread. Two threads of one process are two."""
-    return f"{socket.gethostname()}:{os.getpid()}/{threading.get_ident()}"
+    return f"{_host()}:{os.getpid()}/{threading.get_ident()}"
 
 
 class LeaseStore:
@@ -30,15 +47,31 @@ class LeaseStore:
         """Take or renew; False where somebody else, who is alive, holds it."""
         holder = holder or me()
         now = self._clock()
+        until = now + timedelta(seconds=seconds)
         with transaction.atomic():
             row = Lease.objects.filter(name=name).first()
-            if row and row.holder != holder and row.until > now and not _dead(row.holder):
-                return False
-            Lease.objects.update_or_create(
-                name=name,
-                defaults={"holder": holder, "until": now + timedelta(seconds=seconds)},
+            gone = row.holder if row and row.holder != holder and _dead(row.holder) else holder
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    _TAKE,
+                    [name, holder, bulk.moment(until), holder, gone, bulk.moment(now)],
+                )
+                return bool(cursor.rowcount > 0)
+
+    def hold(self, name: str, holder: str | None = None) -> None:
+        """Make sure, to the end of this transaction, that the lease is still ours.
+
+        Raises `TryLater` where it is not: whoever has it now does the work.
+        """
+        holder = holder or me()
+        rows = Lease.objects.filter(name=name)
+        row = (rows.select_for_update() if connection.vendor == "postgresql" else rows).first()
+        if row is None or row.holder != holder:
+            raise TryLater(
+                f"another Koppel has taken the work over ({row.holder if row else 'nobody'} has it"
+                " now), because this one was silent for too long",
+                after=5,
             )
-            return True
 
     def holder(self, name: str) -> str:
         """Who holds it; empty where nobody does."""
@@ -50,11 +83,28 @@ class LeaseStore:
         Lease.objects.filter(name=name, holder=holder or me()).delete()
 
 
+@cache
+def _host() -> str:
+    """This host in this run of it: two containers may bear one name, and see not each other's ids.
+
+    What tells them apart is the boot and the name space of process ids, where the system tells.
+    """
+    marks = []
+    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
+        try:
+            link = Path(path)
+            marks.append(os.readlink(link) if link.is_symlink() else link.read_text().strip())
+        except OSError:
+            continue
+    digest = hashlib.sha256(" ".join(marks).encode()).hexdigest()[:8]
+    return f"{socket.gethostname()}-{digest}"
+
+
 def _dead(holder: str) -> bool:
     """A process of this host that is no more; of other hosts nothing is known."""
     host, _, rest = holder.rpartition(":")
     pid = rest.partition("/")[0]
-    if host != socket.gethostname() or not pid.isdigit():
+    if host != _host() or not pid.isdigit():
         return False
     try:
         os.kill(int(pid), 0)

@@ -92,6 +92,7 @@ class Run(models.Model):
     cursors = models.JSONField(default=list)
     selection = models.JSONField(null=True)
     undoes = models.ForeignKey("self", null=True, on_delete=models.PROTECT)
+    scope = models.TextField(default="")
 
 
 class Step(models.Model):
@@ -294,9 +295,55 @@ class Event(models.Model):
 class Lease(models.Model):
     """Who may write at present; never two writers."""
 
-    name = models.CharField(max_length=40, primary_key=True)
+    name = models.CharField(max_length=200, primary_key=True)
     holder = models.CharField(max_length=200)
     until = models.DateTimeField()
+
+
+class Hint(models.Model):
+    """A record that may have changed; `times` counts how often somebody said so since it was read.
+
+    However many hints come for a record, it is one row, and one piece of work.
+    """
+
+    entity = models.CharField(max_length=40)
+    side = models.CharField(max_length=3)
+    record = models.CharField(max_length=120)
+    times = models.BigIntegerField(default=1)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["entity", "side", "record"], name="one_hint")
+        ]
+
+
+class Gate(models.Model):
+    """How much a connection has been asked for, by all processes together, and whether it answers.
+
+    `second` and `day` are the windows (UTC) that `used` and `used_today` count; until
+    `closed_until` nobody asks, because the system said so or failed `failures` times in a row.
+    """
+
+    name = models.CharField(max_length=60, primary_key=True)
+    second = models.BigIntegerField(default=0)
+    used = models.IntegerField(default=0)
+    day = models.IntegerField(default=0)
+    used_today = models.IntegerField(default=0)
+    failures = models.IntegerField(default=0)
+    closed_until = models.DateTimeField(null=True)
+    why = models.TextField(default="")
+
+
+class Pulse(models.Model):
+    """When a pair is looked at next, by whichever worker: `every` seconds, longer while quiet."""
+
+    pair = models.CharField(max_length=130, primary_key=True)
+    every = models.FloatField()
+    next_poll = models.DateTimeField()
+    next_sweep = models.DateTimeField()
+    last_poll = models.DateTimeField(null=True)
+    trouble = models.TextField(default="")
 
 
 class Agreement(models.Model):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from koppel.errors import NeedsUser
+from koppel.store.address import database_settings, is_server, shown
 
 if TYPE_CHECKING:
     from koppel.store.connections import ConnectionStore
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 Clock = Callable[[], datetime]
 """Gives the present time, in UTC and aware of it."""
+
+OLDEST_POSTGRES = 15
+_MIGRATING = 0x6B6F7070
+"""The number of the lock that is held while tables are made."""
 
 _setup_lock = threading.RLock()
 
@@ -79,25 +84,75 @@ def setup_django() -> None:
 def open_store(
     database: Path | str, *, clock: Clock, key: bytes = b"", migrate: bool = True
 ) -> Store:
-    """Open the store in the SQLite file `database` (or `:memory:`), made and migrated if need be.
+    """Open the store in `database`, made and migrated if need be.
 
+    `database`: a SQLite file, `:memory:`, or PostgreSQL's address (`koppel.store.address`).
     `key` encrypts the secrets of connections (`koppel.store.secrets`); without it they can be
-    neither written nor read. `migrate` False: the file is known to be up to date.
-    Raises `NeedsUser` where the file cannot be used.
+    neither written nor read. `migrate` False: the database is known to be up to date.
+    Raises `NeedsUser` where the database cannot be used.
     """
-    from django.core.management import call_command
-    from django.db import DatabaseError, connections
+    from django.db import DatabaseError, Error
 
-    connections.close_all()
-    connections.settings["default"]["NAME"] = str(database)
-    connections["default"].settings_dict["NAME"] = str(database)
     try:
+        point_at(database)
         if migrate:
-            call_command("migrate", verbosity=0, interactive=False)
-    except DatabaseError as error:
+            _migrate()
+    except ImportError as error:
         raise NeedsUser(
-            f"the store cannot be opened: {error}",
-            place=str(database),
-            remedy="Check that the folder exists, is writable and has space left",
+            f"PostgreSQL's driver is missing: {error}",
+            place=shown(database),
+            remedy="Install it with: pip install 'koppel[postgres]'",
+        ) from error
+    except (DatabaseError, Error) as error:
+        server = is_server(database)
+        raise NeedsUser(
+            f"the store cannot be opened: {_first_line(error)}",
+            place=shown(database),
+            remedy="Check that the database exists, answers, and lets this user in"
+            if server
+            else "Check that the folder exists, is writable and has space left",
         ) from error
     return Store(clock, key)
+
+
+def point_at(database: Path | str) -> None:
+    """Let every thread's next connection go to this database."""
+    from django.db import DEFAULT_DB_ALIAS, connections
+
+    connections.close_all()
+    connections.settings[DEFAULT_DB_ALIAS].update(database_settings(database))
+    # This thread's wrapper may be one for the other kind of database.
+    if hasattr(connections._connections, DEFAULT_DB_ALIAS):  # type: ignore[attr-defined]
+        del connections[DEFAULT_DB_ALIAS]
+
+
+def _migrate() -> None:
+    """Bring the tables up to date; of several processes that begin together, one does it."""
+    from django.core.management import call_command
+    from django.db import connection
+
+    if connection.vendor != "postgresql":
+        call_command("migrate", verbosity=0, interactive=False)
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [_MIGRATING])
+        try:
+            _check_version()
+            call_command("migrate", verbosity=0, interactive=False)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [_MIGRATING])
+
+
+def _check_version() -> None:
+    from django.db import connection
+
+    found = getattr(connection, "pg_version", 0) // 10000
+    if found < OLDEST_POSTGRES:
+        raise NeedsUser(
+            f"this is PostgreSQL {found}",
+            remedy=f"Koppel needs PostgreSQL {OLDEST_POSTGRES} or newer",
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

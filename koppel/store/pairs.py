@@ -118,10 +118,12 @@ class PairStore:
 
     def add_scores(self, rows: Sequence[Scored]) -> None:
         """Scores of candidates that are worth a decision."""
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.executemany(
-                "INSERT INTO scored (crm, erp, value, band, reasons) VALUES (%s, %s, %s, %s, %s)",
+        with transaction.atomic():
+            bulk.put_working(
+                "scored",
+                ("crm", "erp", "value", "band", "reasons"),
                 [(*row[:4], json.dumps(row[4])) for row in rows],
+                unique=("crm", "erp"),
             )
 
     def settle_scores(self) -> None:
@@ -167,11 +169,12 @@ class PairStore:
         self, kind: Kind, rows: Iterable[tuple[str, str, float, tuple[str, ...]]]
     ) -> None:
         """Pairs to couple or to ask about, as (CRM record, ERP record, value, reasons)."""
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.executemany(
-                "INSERT INTO paired (kind, crm, erp, value, reasons) VALUES (%s, %s, %s, %s, %s)"
-                " ON CONFLICT DO NOTHING",
+        with transaction.atomic():
+            bulk.put_working(
+                "paired",
+                ("kind", "crm", "erp", "value", "reasons"),
                 [(kind, crm, erp, value, json.dumps(reasons)) for crm, erp, value, reasons in rows],
+                unique=("kind", "crm", "erp"),
             )
 
     def pairs(

@@ -67,11 +67,13 @@ class ProofStore:
 
     def add(self, side: Side, items: Sequence[tuple[str, str]]) -> None:
         """One page of (id, version) of a side."""
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.executemany(
-                f"INSERT INTO seen_{side} (record, version) VALUES (%s, %s)"
-                " ON CONFLICT (record) DO UPDATE SET version = excluded.version",
+        with transaction.atomic():
+            bulk.put_working(
+                f"seen_{side}",
+                ("record", "version"),
                 items,
+                unique=("record",),
+                replace=("version",),
             )
 
     def count_seen(self, side: Side) -> int:

@@ -161,10 +161,8 @@ class ReplicaStore:
 
     def add_sweep(self, items: Sequence[tuple[str, str]]) -> None:
         """One page of (id, version)."""
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.executemany(
-                "INSERT INTO sweep (record, version) VALUES (%s, %s) ON CONFLICT DO NOTHING", items
-            )
+        with transaction.atomic():
+            bulk.put_working("sweep", ("record", "version"), items, unique=("record",))
 
     def swept(self) -> int:
         """How many records the sweep saw."""

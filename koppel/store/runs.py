@@ -39,8 +39,9 @@ class RunStore:
         user: str = "",
         selection: Mapping[str, Any] | None = None,
         undoes: int | None = None,
+        scope: str = "",
     ) -> Run:
-        """A new run in the state `planning`."""
+        """A new run in the state `planning`. `scope`: the pairs that it is about, line by line."""
         return Run.objects.create(
             kind=kind,
             state="planning",
@@ -49,6 +50,7 @@ class RunStore:
             started_at=self._clock(),
             selection=selection,
             undoes_id=undoes,
+            scope=scope,
         )
 
     def get(self, number: int) -> Run:
@@ -73,16 +75,28 @@ class RunStore:
             rows = rows.filter(kind=kind)
         return rows.first()
 
-    def abandon_unfinished(self, keep: int) -> int:
-        """Runs that a crash left behind: their plans are void, for the cursors never moved."""
-        rows = Run.objects.filter(state__in=["planning", "applying"]).exclude(id=keep)
-        return rows.update(state="interrupted", ended_at=self._clock())
+    def abandon_unfinished(self, keep: Run) -> int:
+        """Runs that a crash left behind: their plans are void, for the cursors never moved.
 
-    def supersede(self, keep: int) -> None:
-        """Plans that wait (ready, held) are void once another plan was made."""
-        Run.objects.filter(state__in=["ready", "held"]).exclude(id=keep).update(
-            state="superseded", ended_at=self._clock()
-        )
+        Only those about pairs of `keep`, whose leases its maker holds; others may be under way.
+        """
+        return self._close(keep, ["planning", "applying"], "interrupted")
+
+    def supersede(self, keep: Run) -> None:
+        """Plans that wait (ready, held) are void once another plan about their pairs was made."""
+        self._close(keep, ["ready", "held"], "superseded")
+
+    def _close(self, keep: Run, states: Sequence[str], state: str) -> int:
+        rows = Run.objects.filter(state__in=states).exclude(id=keep.id)
+        ids = [id for id, scope in rows.values_list("id", "scope") if meet(scope, keep.scope)]
+        if not ids:
+            return 0
+        return Run.objects.filter(id__in=ids).update(state=state, ended_at=self._clock())
+
+    def held(self, pair: str = "") -> Run | None:
+        """The newest plan about a pair (default: any) that waits for a person."""
+        rows = Run.objects.filter(state="held").order_by("-id")
+        return next((row for row in rows if not pair or meet(row.scope, pair)), None)
 
     def update(self, run: Run, **values: Any) -> None:
         """Set columns of a run, in the row and in the value."""
@@ -178,6 +192,11 @@ class RunStore:
             f" AND kind IN ('couple', 'create', 'follow') AND {side}_id IN ({{ids}})"
         )
         return dict(bulk.select(sql, records, run.id, entity))
+
+
+def meet(one: str, other: str) -> bool:
+    """Are two runs about a common pair? An empty scope is about all."""
+    return not one or not other or not set(one.split("\n")).isdisjoint(other.split("\n"))
 
 
 class _Body(msgspec.Struct, omit_defaults=True):

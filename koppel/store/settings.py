@@ -1,12 +1,15 @@
 """Django's settings for the store and, on top of it, the web pages.
 
-`koppel.store.open_store` points the database at a file before first use; nothing here reads one.
+`koppel.store.open_store` points the database at a file or a server before first use; nothing here
+reads one.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+
+from koppel.store.address import database_settings
 
 SECRET_KEY = os.environ.get("KOPPEL_WEB_SECRET") or secrets.token_urlsafe(48)
 DEBUG = False
@@ -26,22 +29,8 @@ INSTALLED_APPS = [
     "koppel.store",
     "koppel.web",
 ]
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": os.environ.get("KOPPEL_DATABASE", ":memory:"),
-        "OPTIONS": {
-            "timeout": 30,
-            "transaction_mode": "IMMEDIATE",
-            # FULL: an intent that was journalled must survive a power cut, not only a killed
-            # process; the pages make it one fsync for a hundred records.
-            "init_command": (
-                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-                "PRAGMA cache_size=-32000;"
-            ),
-        },
-    }
-}
+_ADDRESS = os.environ.get("KOPPEL_DATABASE_URL") or os.environ.get("KOPPEL_DATABASE", ":memory:")
+DATABASES = {"default": database_settings(_ADDRESS)}
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

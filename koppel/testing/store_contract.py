@@ -26,7 +26,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from koppel.connectors.base import Create, FieldInfo, Gone, Record, Resource, Update
-from koppel.errors import NeedsUser
+from koppel.errors import NeedsUser, TryLater
 from koppel.model import Address, Ref
 from koppel.store import Store
 from koppel.store.codec import decode, decode_record, decode_write
@@ -410,8 +410,8 @@ class JournalRules(StoreFixtures):
         ready = store.runs.start("plan")
         store.runs.update(ready, state="ready")
         mine = store.runs.start("sync")
-        assert store.runs.abandon_unfinished(keep=mine.id) == 1
-        store.runs.supersede(keep=mine.id)
+        assert store.runs.abandon_unfinished(mine) == 1
+        store.runs.supersede(mine)
         assert store.runs.get(left.id).state == "interrupted"
         assert store.runs.get(ready.id).state == "superseded"
         assert store.runs.get(mine.id).state == "planning"
@@ -435,6 +435,20 @@ class JournalRules(StoreFixtures):
         assert [one.number for one in found] == [1, 2]
         assert found[0] == steps[1]
         assert store.runs.next_number(run) == 3
+
+    def test_a_run_about_another_pair_is_left_alone(self, store: Store) -> None:
+        other = store.runs.start("sync", scope="crm2/erp2")
+        both = store.runs.start("sync", scope="crm/erp\ncrm2/erp2")
+        mine = store.runs.start("sync", scope="crm/erp")
+        assert store.runs.abandon_unfinished(mine) == 1
+        assert store.runs.get(other.id).state == "planning"
+        assert store.runs.get(both.id).state == "interrupted"
+        store.runs.end(other, "held")
+        store.runs.supersede(mine)
+        assert store.runs.held("crm/erp") is None
+        found = store.runs.held("crm2/erp2")
+        assert found is not None
+        assert found.id == other.id
 
 
 class InboxRules(StoreFixtures):
@@ -598,6 +612,22 @@ class LeaseRules(StoreFixtures):
         clock.forward(2)
         assert store.lease.holder("engine") == ""
         assert store.lease.take("engine", "otherwhere:2", seconds=60)
+
+    def test_who_was_silent_for_too_long_settles_nothing(self, store: Store, clock: Clock) -> None:
+        store.lease.take("engine", "elsewhere:1", seconds=60)
+        with transaction.atomic():
+            store.lease.hold("engine", "elsewhere:1")
+        clock.forward(61)
+        store.lease.take("engine", "otherwhere:2", seconds=60)
+
+        def settle() -> None:
+            with transaction.atomic():
+                store.couplings.save([coupling(1)])
+                store.lease.hold("engine", "elsewhere:1")
+
+        with pytest.raises(TryLater, match="taken the work over"):
+            settle()
+        assert store.couplings.count() == 0
 
 
 class StoreContract(

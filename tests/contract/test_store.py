@@ -1,4 +1,4 @@
-"""The store on SQLite keeps its contract, and what only a file and processes can show."""
+"""The store keeps its contract on SQLite and on PostgreSQL, and what only processes can show."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ from django.db import connections
 
 from koppel.errors import NeedsUser
 from koppel.store import Store, open_store
+from koppel.store.address import ENVIRONMENT, database_settings, find_address
 from koppel.store.lease import me
-from koppel.testing.store_contract import KEY, Clock, StoreContract, coupling
+from koppel.testing.store_contract import KEY, Clock, StoreContract, coupling, replica
+from tests.postgres import Databases, empty
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +97,106 @@ class TestSqlite(StoreContract):
             assert cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",)
             assert cursor.execute("PRAGMA synchronous").fetchone() == (2,)
             assert cursor.execute("PRAGMA foreign_keys").fetchone() == (1,)
+
+
+@pytest.fixture(scope="module")
+def address(databases: Databases) -> str:
+    return databases.fresh()
+
+
+@pytest.mark.xdist_group("postgres")
+class TestPostgres(StoreContract):
+    @pytest.fixture
+    def store(self, clock: Clock, address: str) -> Store:
+        return empty(address, clock)
+
+    @pytest.fixture
+    def reopen(self, clock: Clock, address: str) -> Callable[[bytes], Store]:
+        return lambda key: open_store(address, clock=clock, key=key, migrate=False)
+
+    def test_a_process_killed_in_a_transaction_leaves_nothing_of_it(
+        self, store: Store, address: str
+    ) -> None:
+        store.couplings.save([coupling(1)])
+        connections.close_all()
+        child = os.fork()
+        if child == 0:
+            from django.db import transaction
+
+            with transaction.atomic():
+                store.couplings.save([coupling(2)])
+                store.couplings.move_cursors({("partner", "crm"): "9"})
+                os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(child, 0)
+        assert store.couplings.count() == 1
+        assert store.couplings.cursor("partner", "crm") is None
+
+    def test_of_many_who_reach_for_the_lease_at_once_one_gets_it(self, store: Store) -> None:
+        def take(number: int) -> bool:
+            try:
+                return store.lease.take("engine", f"elsewhere:{number}")
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sum(pool.map(take, range(8))) == 1
+
+    def test_many_rows_go_in_at_once_and_the_last_of_equals_counts(self, store: Store) -> None:
+        rows = [replica(n, keys=((f"k{n % 7}", True),)) for n in range(1200)]
+        store.replica.put([*rows, replica(5, coupled=True)])
+        assert store.replica.count("partner", "crm") == 1200
+        assert store.replica.count("partner", "crm", coupled=True) == 1
+
+    def test_a_text_with_a_nul_goes_in_without_it(self, store: Store) -> None:
+        row = coupling(1)
+        row.label = "Müller\0 GmbH"
+        store.couplings.save([row])
+        (kept,) = store.couplings.by_id([row.id]).values()
+        assert kept.label == "Müller� GmbH"
+
+
+@pytest.mark.xdist_group("postgres")
+def test_several_processes_that_begin_together_make_the_tables_once(
+    databases: Databases,
+) -> None:
+    address = databases.server.create("begun_together")
+    program = (
+        "import sys; from koppel.store import open_store; from datetime import datetime, UTC;"
+        "open_store(sys.argv[1], clock=lambda: datetime.now(UTC))"
+    )
+    begun = [subprocess.Popen([sys.executable, "-c", program, address]) for _ in range(3)]
+    assert [child.wait(60) for child in begun] == [0, 0, 0]
+
+
+@pytest.mark.xdist_group("postgres")
+def test_a_server_that_does_not_let_us_in_is_told_without_the_password(
+    databases: Databases,
+) -> None:
+    port = databases.server.port
+    with pytest.raises(NeedsUser, match="cannot be opened") as told:
+        open_store(f"postgresql://koppel:wr0ng-w0rd@127.0.0.1:{port}/koppel", clock=Clock())
+    assert "wr0ng-w0rd" not in str(told.value)
+    assert f"postgresql://127.0.0.1:{port}/koppel" in str(told.value)
+
+
+def test_an_address_without_a_database_or_with_a_wrong_port_is_told() -> None:
+    for address in ("postgresql://koppel@db.example", "postgresql://koppel@db.example:x/koppel"):
+        with pytest.raises(NeedsUser):
+            database_settings(address)
+
+
+def test_a_file_with_the_address_that_others_can_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(ENVIRONMENT, raising=False)
+    assert find_address(tmp_path) == str(tmp_path / "koppel.sqlite3")
+    file = tmp_path / "koppel.database"
+    file.write_text("postgresql://koppel:secret@db.example/koppel\n")
+    file.chmod(0o644)
+    with pytest.raises(NeedsUser, match="read by others"):
+        find_address(tmp_path)
+    file.chmod(0o600)
+    assert find_address(tmp_path) == "postgresql://koppel:secret@db.example/koppel"
 
 
 def test_migrations_are_complete_and_can_be_repeated(path: Path) -> None:

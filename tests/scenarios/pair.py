@@ -98,6 +98,17 @@ def make_pair(
     with connection.cursor() as cursor:
         # What a power cut would lose is not what these tests are about; a killed process is.
         cursor.execute("PRAGMA synchronous=OFF")
+    return pair_on(store, entities=entities, crm=crm, erp=erp)
+
+
+def pair_on(
+    store: Store,
+    *,
+    entities: tuple[str, ...] = ("partner", "contact"),
+    crm: MemorySystem | None = None,
+    erp: MemorySystem | None = None,
+) -> PairOfSystems:
+    """A configured pair on an empty store."""
     pair = PairOfSystems(store, crm or memory_crm(), erp or memory_erp())
     pair.configure(*entities)
     return pair
