@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -95,10 +96,15 @@ def _show_counts(one: EntityAudit) -> None:
     rows: list[tuple[Any, ...]] = [
         ("equal", one.equal, f"{one.unmoved:,} known by version, {one.fetched:,} records read"),
     ]
-    counts: dict[str, int] = {}
-    for found in one.findings:
-        counts[found.verdict] = counts.get(found.verdict, 0) + 1
-    rows += [(verdict, many, "") for verdict, many in sorted(counts.items())]
+    counts: Counter[str] = Counter(found.verdict for found in one.findings)
+    for verdict, many in sorted(counts.items()):
+        causes = Counter(f.because for f in one.findings if f.verdict == verdict)
+        words = ", ".join(f"{n} {because.replace('_', ' ')}" for because, n in causes.most_common())
+        rows.append((verdict, many, words))
+    cut = sum(kept.truncated for kept in one.kept)
+    if one.kept:
+        words = f"{cut} of them truncated" if cut else "as a system stores it"
+        rows.append(("kept differently", len(one.kept), words))
     if one.dormant or one.parted:
         rows.append(("set aside", one.dormant + one.parted, "out of scope, parted or undone"))
     for side, whys in one.uncoupled_counts.items():

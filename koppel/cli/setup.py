@@ -1,4 +1,4 @@
-"""`koppel init | check | describe | export | import`."""
+"""`koppel init | check | describe | connections | export | import`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ import typer
 from koppel.cli.app import Json, app, session
 from koppel.cli.session import out, plain, table
 from koppel.connectors import registry
-from koppel.engine import Engine
+from koppel.engine import Engine, naming
 from koppel.engine.lines import HINT_SECRET
 from koppel.errors import NeedsUser
 from koppel.mapping.document import default_rule, load_mapping, load_rule
 from koppel.processes import settings
 from koppel.store import Store
+from koppel.sync.rule import SIDES, Side
 
 Setting = Annotated[
     list[str] | None, typer.Option(help="A setting as name=value; secrets better by environment.")
@@ -31,6 +32,12 @@ def init(
     context: typer.Context,
     crm: Annotated[str, typer.Option(help="The CRM's connector type.")] = "creme",
     erp: Annotated[str, typer.Option(help="The ERP's connector type.")] = "tryton",
+    crm_name: Annotated[
+        str, typer.Option(help="What to call the CRM's connection; default: its type.")
+    ] = "",
+    erp_name: Annotated[
+        str, typer.Option(help="What to call the ERP's connection; default: its type.")
+    ] = "",
     crm_set: Setting = None,
     erp_set: Setting = None,
     entities: Annotated[str, typer.Option(help="What to couple.")] = "partner,contact",
@@ -42,19 +49,27 @@ def init(
     """
     here = session(context, json)
     store = here.store(create=True)
-    for side, type_name, given in (("crm", crm, crm_set), ("erp", erp, erp_set)):
-        config, secrets = _settings(side, type_name, given or [])
-        store.connections.put(type_name, side=side, type=type_name, config=config, secrets=secrets)
-    names = {"crm": crm, "erp": erp}
+    types: dict[Side, str] = {"crm": crm, "erp": erp}
+    names = _names(store, types, {"crm": crm_name, "erp": erp_name})
+    given: dict[Side, list[str]] = {"crm": crm_set or [], "erp": erp_set or []}
+    settled = {side: _settings(side, types[side], given[side]) for side in SIDES}
+    for side in SIDES:
+        before = naming.of_side(store, side)
+        if before is not None:
+            naming.rename(store, before, names[side], user=here.user)
+        config, secrets = settled[side]
+        store.connections.put(
+            names[side], side=side, type=types[side], config=config, secrets=secrets
+        )
     for entity in filter(None, (name.strip() for name in entities.split(","))):
         if store.documents.get("rule", entity) is None:
-            text = _named(default_rule(entity), names)
+            text = naming.named(default_rule(entity), names)
             load_rule(text, source=f"rules/{entity}.toml")
             store.documents.put("rule", entity, text, author=here.user)
     if store.documents.get(settings.KIND, settings.NAME) is None:
-        text = _named(settings.shipped_settings(), names)
+        text = naming.named(settings.shipped_settings(), names)
         store.documents.put(settings.KIND, settings.NAME, text, author=here.user)
-    store.inbox.log(here.user, "init", f"{crm} {erp}", entities=entities)
+    store.inbox.log(here.user, "init", f"{names['crm']} {names['erp']}", entities=entities)
     engine = Engine(store)
     try:
         health = engine.check()
@@ -66,15 +81,31 @@ def init(
         engine.close()
     here.print(
         {"home": str(here.home), "connections": list(health), "entities": entities.split(",")},
-        lambda _: here.say(f"Ready: {crm} and {erp} answer. Next: koppel assess, then koppel load"),
+        lambda _: here.say(
+            f"Ready: {names['crm']} and {names['erp']} answer. "
+            "Next: koppel assess, then koppel load"
+        ),
     )
 
 
-def _named(text: str, names: Mapping[str, str]) -> str:
-    """A document that Koppel brings along, with the connections' names."""
-    for side, name in names.items():
-        text = text.replace(f'{side} = "{side}"', f'{side} = "{name}"')
-    return text
+def _names(store: Store, types: Mapping[Side, str], given: Mapping[Side, str]) -> dict[Side, str]:
+    """What the connections are called: as given, as before, as answered, or by their types.
+
+    A side that has a connection already keeps it: another name renames it.
+    """
+    names: dict[Side, str] = {}
+    for side in SIDES:
+        before = naming.of_side(store, side)
+        name = given[side] or before or naming.proposed(side, types)
+        if not given[side] and before is None and sys.stdin.isatty():
+            name = typer.prompt(f"A name for the {side.upper()}'s connection", default=name)
+        names[side] = naming.checked(name)
+    if names["crm"] == names["erp"]:
+        raise NeedsUser(
+            f"both connections would be called '{names['crm']}'",
+            remedy="Name them with --crm-name and --erp-name",
+        )
+    return names
 
 
 def _settings(side: str, type_name: str, given: list[str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -160,6 +191,47 @@ def _show_resources(found: dict[str, Any]) -> None:
                     for info in resource.fields
                 ],
             )
+
+
+connections = typer.Typer(help="The two systems by name.", no_args_is_help=True)
+app.add_typer(connections, name="connections")
+
+
+@connections.command("list")
+def list_(context: typer.Context, json: Json = False) -> None:
+    """Which connections there are, of what type, on which side, and what they are set to."""
+    here = session(context, json)
+    rows = [
+        {"name": c.name, "side": c.side, "type": c.type, "settings": plain(c.config)}
+        for c in here.store().connections.all()
+    ]
+    here.print(
+        rows,
+        lambda found: table(
+            "Connections",
+            ("name", "side", "type", "settings"),
+            [(c["name"], c["side"].upper(), c["type"], c["settings"]) for c in found],
+        ),
+    )
+
+
+@connections.command()
+def rename(
+    context: typer.Context,
+    old: Annotated[str, typer.Argument(help="The name that it has.")],
+    new: Annotated[str, typer.Argument(help="The name that it gets.")],
+    json: Json = False,
+) -> None:
+    """Give a connection another name, in all rules and mappings too. Couplings stay as they are."""
+    here = session(context, json)
+    naming.rename(here.store(), old, new, user=here.user)
+    here.print(
+        {"name": new, "before": old},
+        lambda _: here.say(
+            f"{old} is called {new} now. A system that sends hints has to send them to "
+            f"/hints/{new} from now on."
+        ),
+    )
 
 
 KINDS = ("rule", "mapping", "overlay", "process")

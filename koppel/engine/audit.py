@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 from msgspec import Struct, field
@@ -23,7 +24,7 @@ from koppel.store import Store
 from koppel.store.models import Pending, Quarantine, Run
 from koppel.store.proof import Moved, ProofStore, Single
 from koppel.store.values import CouplingRow
-from koppel.sync.audit import FieldAudit, audit, storing
+from koppel.sync.audit import CUT, FieldAudit, audit, storing
 from koppel.sync.merge import LABEL
 from koppel.sync.rule import SIDES, Side
 from koppel.sync.state import View
@@ -37,6 +38,13 @@ MOST_SHOWN = 1000
 Verdict = Literal["drifted", "conflict", "orphaned"]
 
 
+Because = Literal[
+    "edited", "edited_during_run", "refused", "never_synchronised", "conflict",
+    "deleted", "trashed", "merged", "missing", "unreadable",
+]  # fmt: skip
+"""The kind of cause, for counting; the sentence beside it says the rest."""
+
+
 class Finding(Struct, frozen=True, kw_only=True):
     """One coupling that is not in step. `cause` is a sentence; `fields` are those that differ."""
 
@@ -46,12 +54,16 @@ class Finding(Struct, frozen=True, kw_only=True):
     crm: str | None
     erp: str | None
     verdict: Verdict
+    because: Because
     cause: str
     fields: tuple[FieldAudit, ...] = ()
 
 
 class Kept(Struct, frozen=True, kw_only=True):
-    """A field that the two sides keep differently for good, though nobody edited it since."""
+    """A field that the two sides keep differently for good, though nobody edited it since.
+
+    `truncated`: one side holds only the beginning of what the other one holds.
+    """
 
     coupling: str
     label: str
@@ -59,6 +71,7 @@ class Kept(Struct, frozen=True, kw_only=True):
     crm: Any
     erp: Any
     why: str
+    truncated: bool = False
 
 
 class Uncoupled(Struct, frozen=True, kw_only=True):
@@ -137,7 +150,7 @@ class Auditor:
         found = EntityAudit(
             entity=line.entity, began=self._store.clock(), ended=self._store.clock()
         )
-        links = Links(self._store)
+        links = Links(self._store, parents=line.parents)
         self._sweep(line, found)
         self._unmoved(line, links, found)
         self._moved(line, links, found)
@@ -215,6 +228,7 @@ class Auditor:
                         crm=one.crm,
                         erp=one.erp,
                         why=f"{one.why} ({how})" if how else one.why,
+                        truncated=how.startswith(CUT),
                     )
                 )
         if open_fields:
@@ -226,6 +240,7 @@ class Auditor:
                     crm=crm,
                     erp=erp,
                     verdict="conflict",
+                    because="conflict",
                     cause="a conflict waits for a person",
                     fields=open_fields,
                 )
@@ -282,20 +297,27 @@ class Auditor:
         causes: _Causes,
     ) -> Finding | None:
         verdict: Verdict
+        because: Because
         fields: tuple[FieldAudit, ...] = ()
         lost = [side for side in SIDES if not isinstance(now[side], Record)]
         try:
             if lost:
-                verdict, cause = "orphaned", causes.orphaned(row, now, lost)
+                verdict = "orphaned"
+                because, cause = causes.orphaned(row, now, lost)
             else:
                 fields = _differing(line, links, row, now, _disputed(line, waiting))
                 pending = any(one.verdict == "pending" for one in fields)
                 if not fields or not (pending or waiting):
                     return None
                 verdict = "drifted" if pending else "conflict"
-                cause = causes.drifted(row, now) if pending else "a conflict waits for a person"
+                because, cause = (
+                    causes.drifted(row, now)
+                    if pending
+                    else ("conflict", "a conflict waits for a person")
+                )
         except BadValue as error:
-            verdict, cause = "drifted", f"a value cannot be read: {error}"
+            verdict, because = "drifted", "unreadable"
+            cause = f"a value cannot be read: {error}"
         return Finding(
             entity=line.entity,
             coupling=row.id,
@@ -303,6 +325,7 @@ class Auditor:
             crm=row.crm_id,
             erp=row.erp_id,
             verdict=verdict,
+            because=because,
             cause=cause,
             fields=fields,
         )
@@ -387,10 +410,10 @@ def _differing(
     views: dict[Side, View] = {}
     for side, lane in line.lanes.items():
         base, found = row.base(side), now[side]
-        resolve = links.resolve(side)
+        read = partial(lane.mapper.get, resolve=links.resolve(side), country_of=links.country_of)
         views[side] = View(
-            now=lane.mapper.get(found, resolve) if isinstance(found, Record) else None,
-            base=lane.mapper.get(base, resolve) if isinstance(base, Record) else None,
+            now=read(found) if isinstance(found, Record) else None,
+            base=read(base) if isinstance(base, Record) else None,
         )
     every = audit(line.rule, views["crm"], views["erp"], frozenset(disputed))
     return tuple(one for one in every if one.verdict != "agree")
@@ -436,14 +459,18 @@ class _Causes:
             .values_list("id", "started_at", "ended_at")
         )
 
-    def drifted(self, row: CouplingRow, now: Mapping[Side, Record | Gone | None]) -> str:
+    def drifted(
+        self,
+        row: CouplingRow,
+        now: Mapping[Side, Record | Gone | None],
+    ) -> tuple[Because, str]:
         """The cause of a difference that a sync has yet to carry across."""
         if row.id in self._refused:
-            return f"refused: {self._refused[row.id]}"
+            return "refused", f"refused: {self._refused[row.id]}"
         never = [side for side in SIDES if row.base(side) is None]
         if never:
-            return f"never synchronised with the {LABEL[never[0]]}"
-        said: list[str] = []
+            return "never_synchronised", f"never synchronised with the {LABEL[never[0]]}"
+        said: list[tuple[Because, str]] = []
         for side in SIDES:
             record, base = now[side], row.base(side)
             if not isinstance(record, Record) or not isinstance(base, Record):
@@ -451,31 +478,41 @@ class _Causes:
             if record.version != base.version:
                 said.append(self._edited(side, self._feed[side].get(record.id)))
         if said:
-            return "; ".join(said)
+            during = any(because == "edited_during_run" for because, _ in said)
+            words = "; ".join(sentence for _, sentence in said)
+            return "edited_during_run" if during else "edited", words
         waits = [reason for side in SIDES if (reason := self._waits.get((side, row.record(side))))]
-        return waits[0] if waits else "never synchronised"
+        return "never_synchronised", waits[0] if waits else "never synchronised"
 
-    def _edited(self, side: Side, change: Change | None) -> str:
+    def _edited(self, side: Side, change: Change | None) -> tuple[Because, str]:
         words = f"edited in the {LABEL[side]}"
         if change is None or change.at is None:
-            return f"{words} since the last sync"
+            return "edited", f"{words} since the last sync"
         at = change.at
         by = f" by {change.by}" if change.by else ""
         during = [n for n, began, ended in self._runs if ended and began <= at <= ended]
         when = f"while run {during[0]} was at work" if during else "after the last sync"
-        return f"{words}{by} at {at:%Y-%m-%d %H:%M:%S} UTC, {when}"
+        because: Because = "edited_during_run" if during else "edited"
+        return because, f"{words}{by} at {at:%Y-%m-%d %H:%M:%S} UTC, {when}"
 
     def orphaned(
         self, row: CouplingRow, now: Mapping[Side, Record | Gone | None], lost: Sequence[Side]
-    ) -> str:
+    ) -> tuple[Because, str]:
         """What became of a side that is not there any more."""
-        said = []
+        said: list[str] = []
+        kinds: list[Because] = []
         for side in lost:
             gone = now[side]
-            what = "deleted"
-            if isinstance(gone, Gone) and gone.merged_into:
-                what = f"merged into {gone.merged_into}"
-            elif isinstance(gone, Gone) and gone.trashed:
-                what = "in the trash"
-            said.append(f"{what} in the {LABEL[side]}" if gone else f"missing in the {LABEL[side]}")
-        return "; ".join(said)
+            if not isinstance(gone, Gone):
+                kinds.append("missing")
+                said.append(f"missing in the {LABEL[side]}")
+            elif gone.merged_into:
+                kinds.append("merged")
+                said.append(f"merged into {gone.merged_into} in the {LABEL[side]}")
+            elif gone.trashed:
+                kinds.append("trashed")
+                said.append(f"in the trash in the {LABEL[side]}")
+            else:
+                kinds.append("deleted")
+                said.append(f"deleted in the {LABEL[side]}")
+        return kinds[0], "; ".join(said)

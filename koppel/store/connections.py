@@ -42,6 +42,14 @@ class ConnectionStore:
             },
         )
 
+    def rename(self, old: str, new: str) -> None:
+        """Give a connection another name; what speaks of it is the caller's to follow."""
+        Connection.objects.filter(name=old).update(name=new)
+
+    def remove(self, name: str) -> None:
+        """Forget a connection with its secrets."""
+        Connection.objects.filter(name=name).delete()
+
     def all(self) -> list[Connection]:
         """All connections by name."""
         return list(Connection.objects.order_by("name"))

@@ -16,6 +16,9 @@ from koppel.sync.merge import LABEL, is_empty, same, units
 from koppel.sync.rule import SIDES, Rule
 from koppel.sync.state import View
 
+CUT = "cut"
+"""How `storing` begins where one side holds only the beginning of the other one's value."""
+
 Verdict = Literal["agree", "stored_differently", "pending", "conflict"]
 
 
@@ -78,7 +81,7 @@ def storing(one: Any, two: Any) -> str:
         if short.split() == long.split():
             return "other blanks"
         if long.startswith(short.rstrip()):
-            return f"cut after {len(short)} characters"
+            return f"{CUT} after {len(short)} characters"
     if isinstance(one, Decimal) and isinstance(two, Decimal) and abs(one - two) < 1:
         return "rounded"
     return ""

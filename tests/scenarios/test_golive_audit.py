@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from koppel.connectors.base import Outcome, Refused, Update, Write
 from koppel.connectors.memory import MemoryConnector
@@ -15,6 +16,7 @@ from koppel.connectors.memory_system import Behaviour
 from koppel.engine.audit import Auditor, EntityAudit, selection
 from koppel.errors import TryLater
 from koppel.testing.generated import (
+    contact_fields,
     crm_fields,
     erp_fields,
     fill_crm,
@@ -95,6 +97,7 @@ def test_every_one_of_200_edits_is_found_and_nothing_else(filled: PairOfSystems)
     assert contact.in_step
     assert all(one.fields and one.cause for one in partner.findings)
     assert all("edited in the" in one.cause for one in partner.findings)
+    assert {one.because for one in partner.findings} == {"edited"}
 
 
 def test_a_repaired_pair_is_in_step(filled: PairOfSystems) -> None:
@@ -151,6 +154,56 @@ def test_what_a_system_cuts_is_told_but_is_no_drift(tmp_path: Path, store_templa
     assert found.in_step
 
 
+class Cutting:
+    """A connector to a system that keeps forty characters of a name and tells nobody."""
+
+    def __init__(self, inner: MemoryConnector) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def write(self, batch: Sequence[Write]) -> Sequence[Outcome]:
+        cut = []
+        for write in batch:
+            assert isinstance(write, Update)
+            fields = {**write.fields, "name": write.fields["name"][:40]}
+            cut.append(structs.replace(write, fields=fields))
+        return self._inner.write(cut)
+
+
+def test_a_value_that_a_system_cuts_is_named_as_truncated(pair: PairOfSystems) -> None:
+    partner = next(iter(partners(1)))
+    pair.crm_human.create("organisation", crm_fields(partner))
+    erp = pair.erp_human.create("party", erp_fields(partner))
+    pair.sync()
+    cutting = Cutting(pair.connectors["crm"])
+    pair.wrap = lambda name, inner: cutting if name == "crm" else inner  # type: ignore[assignment,return-value]
+    pair.erp_human.edit("party", erp, {"name": f"{partner.name} " + "x" * 50})
+    pair.sync()
+    found = audit(pair, "partner")[0]
+    assert found.in_step
+    (kept,) = found.kept
+    assert (kept.field, kept.truncated) == ("name", True)
+    assert "cut after 40 characters" in kept.why
+
+
+def test_a_contacts_national_phone_is_read_as_its_partners_country_says(
+    pair: PairOfSystems,
+) -> None:
+    partner = next(one for one in partners(20) if one.country == "DE")
+    crm = pair.crm_human.create("organisation", crm_fields(partner))
+    erp = pair.erp_human.create("party", erp_fields(partner))
+    person = contact_fields(partner.contacts[0], "organisation", crm)
+    pair.crm_human.create("contact", {**person, "phone": "0221 5550001"})
+    person = contact_fields(partner.contacts[0], "party", erp)
+    pair.erp_human.create("contact", {**person, "phone": "+49 221 5550001"})
+    pair.sync()
+    contact = audit(pair)[1]
+    assert contact.couplings == contact.equal == 1
+    assert contact.kept == []
+
+
 class Refusing:
     """A connector that refuses every update, as a system with a strict check would."""
 
@@ -179,7 +232,7 @@ def test_a_refused_value_is_named_as_the_cause(pair: PairOfSystems) -> None:
     for _ in range(2):
         pair.sync()
     finding = audit(pair, "partner")[0].findings[0]
-    assert finding.verdict == "drifted"
+    assert (finding.verdict, finding.because) == ("drifted", "refused")
     assert "the phone is too long" in finding.cause
 
 

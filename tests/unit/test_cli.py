@@ -24,7 +24,7 @@ from koppel.cli.app import load
 from koppel.cli.session import Session
 from koppel.connectors.memory import share
 from koppel.connectors.memory_system import MemorySystem
-from koppel.engine import Engine
+from koppel.engine import Engine, naming
 from koppel.engine.lines import HINT_SECRET
 from koppel.errors import Defect
 from koppel.mapping.document import default_rule, shipped_mapping
@@ -253,6 +253,44 @@ def test_init_keeps_secrets_apart_and_checks_what_is_missing(shell: Shell, tmp_p
     assert "token" in text
     assert shell("init", "--crm", "crema", code=PERSON).count("creme")
     assert "is no setting" in shell("init", "--crm-set", "url", code=PERSON)
+
+
+def test_two_systems_of_one_type_go_by_names_of_their_own(shell: Shell) -> None:
+    fill_crm(shell.crm, 2)
+    fill_erp(shell.erp, 2)
+    shell("sync")
+    told = shell.ask(
+        "init", "--crm", "memory", "--erp", "memory", "--crm-name", "sales", "--erp-name", "books",
+        "--crm-set", "system=crm", "--erp-set", "system=erp",
+    )  # fmt: skip
+    assert told["connections"] == ["books", "sales"]
+    assert [(c["name"], c["side"]) for c in shell.ask("connections", "list")] == [
+        ("books", "erp"),
+        ("sales", "crm"),
+    ]
+    assert shell.ask("sync")["writes"] == 0
+    assert shell.ask("status")["couplings"]["partner"] == {"active": 2}
+    assert "crm-name" in shell(
+        "init", "--crm", "memory", "--erp", "memory", "--erp-name", "sales", code=PERSON
+    )
+
+
+def test_without_names_two_systems_of_one_type_do_not_clash() -> None:
+    assert naming.proposed("crm", {"crm": "creme", "erp": "tryton"}) == "creme"
+    assert naming.proposed("erp", {"crm": "memory", "erp": "memory"}) == "memory-erp"
+
+
+def test_a_connection_gets_another_name_everywhere(shell: Shell) -> None:
+    fill_erp(shell.erp, 2)
+    shell("sync")
+    assert "/hints/main.crm" in shell("connections", "rename", "crm", "main.crm")
+    rule = shell.store().documents.get("rule", "partner") or ""
+    assert 'crm = "main.crm"' in rule
+    assert "# Every customer of the ERP" in rule
+    assert shell.ask("sync")["writes"] == 0
+    assert "already" in shell("connections", "rename", "main.crm", "erp", code=PERSON)
+    assert "cannot name" in shell("connections", "rename", "erp", "The ERP", code=PERSON)
+    assert "no connection called" in shell("connections", "rename", "crm", "x", code=PERSON)
 
 
 def test_check_tells_how_both_systems_are(shell: Shell) -> None:
