@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,15 +11,16 @@ import typer
 
 from koppel.cli.app import Json, app, session
 from koppel.cli.runs import show_result
-from koppel.cli.session import PATIENCE, PERSON, Session, out, plain, table
-from koppel.connectors import registry
+from koppel.cli.session import PERSON, Session, out, plain, table
 from koppel.engine import Engine
 from koppel.engine.assess import Assessor
 from koppel.engine.audit import Auditor, EntityAudit, selection
-from koppel.engine.load import Fill, Pace, Remaining, paced, plan_load, quiet_hours
+from koppel.engine.load import Fill, plan_load
+from koppel.engine.pace import Pace, Pacing, Remaining, per_system, quiet_hours
 from koppel.errors import NeedsUser
 from koppel.insight.assess import Assumptions
 from koppel.insight.assess_page import effort, page
+from koppel.store import Store
 from koppel.store.models import Run
 
 Entities = Annotated[list[str] | None, typer.Argument(help="Which entities; default: all.")]
@@ -238,7 +240,12 @@ def load(
         bool, typer.Option("--approve", help="Plan again and carry it out.")
     ] = False,
     per_hour: Annotated[
-        int | None, typer.Option(min=1, help="The most writes an hour to each system.")
+        list[str] | None,
+        typer.Option(help="The most writes an hour to each system, or to one: NAME=NUMBER."),
+    ] = None,
+    calls_per_day: Annotated[
+        list[str] | None,
+        typer.Option(help="The most calls a day to each system, or to one: NAME=NUMBER."),
     ] = None,
     quiet: Annotated[str, typer.Option(help="Hours without writes, for example 8-18.")] = "",
     json: Json = False,
@@ -251,26 +258,40 @@ def load(
         raise NeedsUser(f"'{fill}' is no way to fill", remedy="Say gaps or owned")
     how: Fill = "gaps" if fill == "gaps" else "owned"
     here = session(context, json)
-    pace = Pace(per_hour=per_hour, quiet=quiet_hours(quiet))
     store = here.store()
-    with here.progress("reading both systems") as tell:
-        engine = Engine(
-            store, connect=paced(registry.connect, pace), progress=tell, patience=PATIENCE
-        )
+    pacing = paces(store, per_hour or (), calls_per_day or (), quiet)
+    with here.engine("reading both systems") as engine:
+        pacing.hold(engine.lines)
         try:
             run = plan_load(engine, entities or None, fill=how, sample=sample, user=here.user)
             if approve and run.state == "held":
-                steps = store.runs.count_steps(run)
-                total = sum(many for kind, many in steps.items() if ":" not in kind)
-                engine.progress = Remaining(tell, total)
-                run = engine.apply(run, user=here.user, approve=True)
+                run = carry_out(engine, run, pacing, user=here.user)
         finally:
-            engine.close()
+            pacing.keep()
     if run.state == "held":
         value = {"run": run.id, "state": run.state, "steps": store.runs.count_steps(run)}
         here.print(value, lambda _: _show_load(value))
     else:
         show_result(here, engine, run)
+
+
+def paces(
+    store: Store, per_hour: Sequence[str], calls_per_day: Sequence[str], quiet: str
+) -> Pacing:
+    """The paces of all connections, from the options."""
+    names = [row.name for row in store.connections.all()]
+    hours = per_system(per_hour, names, "writes an hour")
+    days = per_system(calls_per_day, names, "calls a day")
+    span = quiet_hours(quiet)
+    return Pacing({n: Pace(per_hour=hours.get(n), per_day=days.get(n), quiet=span) for n in names})
+
+
+def carry_out(engine: Engine, run: Run, pacing: Pacing, *, user: str) -> Run:
+    """Apply an approved load, and tell how long it will take and what calls are left."""
+    steps = engine.store.runs.count_steps(run)
+    total = sum(many for kind, many in steps.items() if ":" not in kind)
+    engine.progress = Remaining(engine.progress, total, pacing)
+    return engine.apply(run, user=user, approve=True)
 
 
 def _show_load(value: dict[str, Any]) -> None:

@@ -1,25 +1,18 @@
-"""The first load: couples and plans first, writes nothing until approved, and keeps a pace.
+"""The first load: couples and plans first, writes nothing until approved.
 
 It is an ordinary run with ordinary steps, so it can be looked at, killed at any instant, taken up
 again and undone like any other. What is special: it is always held until it is approved, it may
-fill gaps only, it may take a sample, and it asks each system for no more than it is allowed.
+fill gaps only, and it may take a sample. How fast it goes is `koppel.engine.pace`.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from django.db import transaction
 
-from koppel.connectors.base import Connector, Outcome, Write
-from koppel.engine.intake import Progress
-from koppel.engine.lines import Connect
 from koppel.engine.runner import Engine
-from koppel.errors import NeedsUser, TryLater
 from koppel.store import Store, bulk
 from koppel.store.models import Run, Step
 from koppel.store.runs import encode_body
@@ -29,121 +22,6 @@ from koppel.sync.rule import SIDES, Side
 Fill = Literal["gaps", "owned"]
 
 HELD = "This is a first load; look at the plan and approve it."
-
-
-@dataclass
-class Pace:
-    """How much a system is asked for: writes an hour, and local hours in which none is sent."""
-
-    per_hour: int | None = None
-    quiet: tuple[int, int] | None = None
-    """From and to, in full hours: (8, 18) sends nothing from 8:00 until before 18:00."""
-
-    def wait_until(self, now: datetime) -> datetime | None:
-        """The end of the quiet hours, where `now` lies in them."""
-        if self.quiet is None:
-            return None
-        first, last = self.quiet
-        within = first <= now.hour < last if first < last else now.hour >= first or now.hour < last
-        if not within:
-            return None
-        end = now.replace(hour=last % 24, minute=0, second=0, microsecond=0)
-        return end if end > now else end + timedelta(days=1)
-
-
-def quiet_hours(text: str) -> tuple[int, int] | None:
-    """From "8-18"; None for an empty text."""
-    if not text:
-        return None
-    first, dash, last = text.partition("-")
-    if not dash or not first.isdigit() or not last.isdigit():
-        raise NeedsUser(f"'{text}' is no span of hours", remedy="Write it as 8-18")
-    hours = int(first), int(last)
-    if not all(0 <= hour <= 24 for hour in hours) or hours[0] == hours[1]:
-        raise NeedsUser(f"'{text}' is no span of hours", remedy="Write it as 8-18")
-    return hours
-
-
-class Paced:
-    """A connector that sends writes no faster than its pace allows; all else goes straight on."""
-
-    def __init__(
-        self,
-        inner: Connector,
-        pace: Pace,
-        *,
-        clock: Callable[[], datetime],
-        sleep: Callable[[float], None],
-    ) -> None:
-        self._inner = inner
-        self._pace = pace
-        self._clock = clock
-        self._sleep = sleep
-        self._free = clock()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def write(self, batch: Sequence[Write]) -> Sequence[Outcome]:
-        """As the connector's, after a wait. Raises `TryLater` within the quiet hours."""
-        now = self._clock()
-        until = self._pace.wait_until(now)
-        if until is not None:
-            raise TryLater(
-                f"quiet hours: nothing is written before {until:%H:%M}",
-                after=(until - now).total_seconds(),
-                remedy="Start the same command again then; it goes on where it stopped",
-            )
-        if self._pace.per_hour:
-            if self._free > now:
-                self._sleep((self._free - now).total_seconds())
-            begun = max(self._free, now)
-            self._free = begun + timedelta(seconds=3600 * len(batch) / self._pace.per_hour)
-        return self._inner.write(batch)
-
-
-def paced(
-    connect: Connect,
-    pace: Pace,
-    *,
-    clock: Callable[[], datetime] = lambda: datetime.now().astimezone(),
-    sleep: Callable[[float], None] = time.sleep,
-) -> Connect:
-    """`connect`, with each connector held to the pace."""
-
-    def connected(type_name: str, settings: Mapping[str, str]) -> Connector:
-        inner = connect(type_name, settings)
-        if pace.per_hour is None and pace.quiet is None:
-            return inner
-        held: Any = Paced(inner, pace, clock=clock, sleep=sleep)
-        return held  # type: ignore[no-any-return]
-
-    return connected
-
-
-@dataclass
-class Remaining:
-    """A progress that tells how far the load is and how long it will still take."""
-
-    tell: Progress
-    total: int
-    timer: Callable[[], float] = time.monotonic
-    done: int = 0
-    _begun: float = field(default=0.0)
-
-    def __post_init__(self) -> None:
-        self._begun = self.timer()
-
-    def __call__(self, what: str, many: int) -> None:
-        if not what.startswith("writing"):
-            self.tell(what, many)
-            return
-        self.done += many
-        spent = self.timer() - self._begun
-        left = spent / max(1, self.done) * max(0, self.total - self.done)
-        minutes, seconds = divmod(round(left), 60)
-        shown = f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
-        self.tell(f"{what}: {self.done:,} of {self.total:,}, about {shown} left", many)
 
 
 def plan_load(

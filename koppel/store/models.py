@@ -361,6 +361,76 @@ class Agreement(models.Model):
     differs = models.BinaryField(default=b"")
 
 
+class CallCount(models.Model):
+    """How many calls one connection has been asked on one day."""
+
+    connection = models.CharField(max_length=60)
+    day = models.DateField()
+    calls = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["connection", "day"], name="one_call_count")]
+
+
+class GuideEntry(models.Model):
+    """One thing done in the guided introduction; the newest of a step says where that step is."""
+
+    step = models.CharField(max_length=20)
+    state = models.CharField(max_length=10)
+    at = models.DateTimeField()
+    by = models.CharField(max_length=120, default="")
+    result = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = [models.Index(fields=["step", "id"], name="guide_step")]
+
+
+class AuditResult(models.Model):
+    """What one audit came to. `findings` holds the first of them; `counts` tells of all."""
+
+    began = models.DateTimeField()
+    ended = models.DateTimeField()
+    trigger = models.CharField(max_length=20, default="")
+    by = models.CharField(max_length=120, default="")
+    in_step = models.BooleanField()
+    counts = models.JSONField(default=dict)
+    findings = models.JSONField(default=list)
+
+
+class Alarm(models.Model):
+    """Something a person should know of that no list shows by itself; open until dealt with.
+
+    At most one alarm of a kind and subject is open: a repeat renews it.
+    """
+
+    kind = models.CharField(max_length=20)
+    subject = models.CharField(max_length=120, default="")
+    text = models.TextField()
+    remedy = models.TextField(default="")
+    state = models.CharField(max_length=10, default="open")
+    at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+    by = models.CharField(max_length=120, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "subject"], condition=Q(state="open"), name="one_open_alarm"
+            )
+        ]
+
+
+class ScheduleState(models.Model):
+    """When a scheduled job was due last, when it ran, and what came of it."""
+
+    name = models.CharField(max_length=60, primary_key=True)
+    due = models.DateTimeField(null=True)
+    began = models.DateTimeField(null=True)
+    ended = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=12, default="")
+    text = models.TextField(default="")
+
+
 class Process(models.Model):
     """One process across both systems, such as the transfer of an order, with its memory.
 

@@ -13,15 +13,19 @@ from koppel.errors import NeedsUser
 from koppel.store.address import database_settings, is_server, shown
 
 if TYPE_CHECKING:
+    from koppel.store.audits import AlarmStore, AuditStore
+    from koppel.store.calls import CallStore
     from koppel.store.connections import ConnectionStore
     from koppel.store.couplings import CouplingStore
     from koppel.store.documents import DocumentStore
+    from koppel.store.guide import GuideStore
     from koppel.store.inbox import InboxStore
     from koppel.store.journal import JournalStore
     from koppel.store.lease import LeaseStore
     from koppel.store.pairs import PairStore
     from koppel.store.replica import ReplicaStore
     from koppel.store.runs import RunStore
+    from koppel.store.schedules import ScheduleStore
 
 Clock = Callable[[], datetime]
 """Gives the present time, in UTC and aware of it."""
@@ -37,9 +41,12 @@ class Store:
     """All of the store, one attribute per concern. One instance per open database."""
 
     def __init__(self, clock: Clock, key: bytes) -> None:
+        from koppel.store.audits import AlarmStore, AuditStore
+        from koppel.store.calls import CallStore
         from koppel.store.connections import ConnectionStore
         from koppel.store.couplings import CouplingStore
         from koppel.store.documents import DocumentStore
+        from koppel.store.guide import GuideStore
         from koppel.store.inbox import InboxStore
         from koppel.store.journal import JournalStore
         from koppel.store.lease import LeaseStore
@@ -48,6 +55,7 @@ class Store:
         from koppel.store.processes import ProcessStore
         from koppel.store.replica import ReplicaStore
         from koppel.store.runs import RunStore
+        from koppel.store.schedules import ScheduleStore
 
         self.clock = clock
         self.connections: ConnectionStore = ConnectionStore(clock, key)
@@ -61,6 +69,11 @@ class Store:
         self.lease: LeaseStore = LeaseStore(clock)
         self.processes: ProcessStore = ProcessStore(clock)
         self.orders: OrderStore = OrderStore(clock)
+        self.calls: CallStore = CallStore()
+        self.guide: GuideStore = GuideStore(clock)
+        self.audits: AuditStore = AuditStore()
+        self.alarms: AlarmStore = AlarmStore(clock)
+        self.schedules: ScheduleStore = ScheduleStore(clock)
 
     def close(self) -> None:
         """Close this thread's connection to the database."""

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from koppel.connectors.base import Gone, Record
-from koppel.engine.load import Pace, Paced, Remaining, plan_load, quiet_hours
+from koppel.engine.load import plan_load
+from koppel.engine.pace import Pace, Paced, Pacing, Remaining, per_system, quiet_hours
 from koppel.errors import Interrupted, NeedsUser, TryLater
 from koppel.testing.generated import (
     contact_fields,
@@ -171,3 +172,47 @@ def test_the_progress_tells_the_remaining_time() -> None:
     left = Remaining(lambda what, many: told.append(what), 400, timer=lambda: next(ticks))
     left("writing partner", 100)
     assert told == ["writing partner: 100 of 400, about 1 min 30 s left"]
+
+
+def test_a_days_quota_of_calls_is_kept_over_restarts_and_what_is_left_is_told(
+    pair: PairOfSystems,
+) -> None:
+    fill_erp(pair.erp, 30, contacts=0)
+    now = [datetime(2026, 11, 2, 20, tzinfo=UTC)]
+    told: list[str] = []
+
+    def load(most: int) -> Pacing:
+        """The load with a quota for the CRM, in a new engine as after a restart."""
+        engine = pair.engine()
+        pacing = Pacing({"crm": Pace(per_day=most), "erp": Pace()})
+        pacing.hold(engine.lines, clock=lambda: now[0], sleep=lambda seconds: None)
+        try:
+            run = plan_load(engine, ["partner"])
+            engine.progress = Remaining(lambda what, many: told.append(what), 30, pacing)
+            engine.apply(run, approve=True)
+        finally:
+            pacing.keep()
+        return pacing
+
+    with pytest.raises(TryLater, match="2 calls of this day are used up; more from 03 Nov 00:00"):
+        load(2)
+    assert pair.store.calls.made("crm", now[0].date()) == 2
+    with pytest.raises(TryLater, match="used up"):
+        load(2)
+    now[0] += timedelta(days=1)
+    pacing = load(50)
+    assert pair.store.couplings.count("partner", "active") == 30
+    made = pair.store.calls.made("crm", now[0].date())
+    assert 0 < made < 50
+    assert pacing.left() == f"{50 - made} calls of crm left today"
+    assert told[-1].startswith("writing partner: 30 of 30, about 0 s left; ")
+    assert "calls of crm left today" in told[-1]
+
+
+def test_limits_are_given_for_all_systems_or_for_one() -> None:
+    names = ["creme", "tryton"]
+    assert per_system(["2000", "creme=50"], names, "writes") == {"creme": 50, "tryton": 2000}
+    assert per_system(["creme=50"], names, "writes") == {"creme": 50}
+    for wrong in ("many", "0", "sap=5", "=5"):
+        with pytest.raises(NeedsUser, match="is no limit for writes"):
+            per_system([wrong], names, "writes")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from koppel.engine.load import Fill, plan_load
 from koppel.errors import Interrupted, TryLater
 from koppel.testing.chaos import FaultPlan, FaultyConnector, Kind
 from koppel.testing.generated import contact_fields, crm_fields, erp_fields, partners
@@ -180,6 +181,53 @@ def test_a_run_killed_while_it_recovers_from_a_kill_ends_as_if_undisturbed(
             continue
         break
     assert second > 10
+
+
+def load_until_done(rig: Rig, fill: Fill) -> None:
+    """The same command again and again, as a person would give it after each kill."""
+    for _ in range(6):
+        engine = rig.pair.engine()
+        run = plan_load(engine, None, fill=fill)
+        if run.state != "held":
+            return
+        engine.apply(run, approve=True)
+    raise AssertionError("the load does not come to an end")
+
+
+@pytest.mark.parametrize("fill_how", ["owned", "gaps"])
+def test_a_first_load_killed_at_any_boundary_ends_as_if_undisturbed(
+    fill_how: Fill, tmp_path: Path, store_template: Path
+) -> None:
+    calm = Rig(tmp_path / "calm", store_template)
+    fill(calm.pair)
+    disagree(calm.pair)
+    load_until_done(calm, fill_how)
+    expected = state(calm.pair)
+    killed = 0
+    while True:
+        rig = Rig(tmp_path / f"kill-{killed + 1}", store_template)
+        fill(rig.pair)
+        disagree(rig.pair)
+        rig.plan.kill_at(killed + 1)
+        try:
+            engine = rig.pair.engine()
+            engine.apply(plan_load(engine, None, fill=fill_how), approve=True)
+        except Interrupted:
+            killed += 1
+            rig.plan.clear()
+            load_until_done(rig, fill_how)
+            assert state(rig.pair) == expected, f"killed at boundary {killed}"
+            continue
+        break
+    assert killed > 40
+
+
+def disagree(pair: PairOfSystems) -> None:
+    """What the two coupled partners hold differently: a gap to fill, and a value to replace."""
+    names = [partner.name for partner in partners(SIZE + 1)]
+    crm = {str(row.fields["name"]): id for id, row in pair.crm.table("organisation").rows.items()}
+    pair.crm_human.edit("organisation", crm[names[0]], {"phone": "", "payment_term": "prepaid"})
+    pair.crm_human.edit("organisation", crm[names[1]], {"payment_term": "", "email": ""})
 
 
 @pytest.mark.parametrize("kind", ["refuse", "slow", "cut", "drop_reply", "lose", "status"])
