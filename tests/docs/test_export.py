@@ -7,7 +7,8 @@ import tomllib
 import pytest
 import tomlkit
 
-from koppel.cli.setup import KINDS, _named, _readable
+from koppel.cli.setup import KINDS, _readable
+from koppel.engine.naming import named
 from koppel.mapping.document import default_rule
 from koppel.processes import settings
 
@@ -26,7 +27,7 @@ def test_an_exported_rule_can_be_edited_line_by_line() -> None:
 
 
 def test_the_settings_of_orders_are_set_up_for_the_connections_and_exported() -> None:
-    text = _named(settings.shipped_settings(), {"crm": "creme", "erp": "tryton"})
+    text = named(settings.shipped_settings(), {"crm": "creme", "erp": "tryton"})
     found = settings.parse_settings(text)
     assert (found.crm, found.erp) == ("creme", "tryton")
     assert settings.KIND in KINDS
