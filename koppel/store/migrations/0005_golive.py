@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("store", "0003_processes"),
+        ("store", "0004_workers"),
     ]
 
     operations = [
