@@ -59,6 +59,7 @@ def load() -> typer.Typer:
         golive,
         inbox,
         orders,
+        people,
         runs,
         serve,
         setup,

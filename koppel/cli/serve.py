@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import signal
 import socket
 import threading
@@ -37,6 +38,7 @@ def serve(
     store = here.store()
     watch = Watch(lambda: _engine(here), config.now, Pace(poll=poll, sweep=sweep))
     desk = OrderDesk(lambda: _engine(here), couple_by_watch(watch, store), DeskPace(poll=poll))
+    _keep_sessions(here)
     server = _server(store, watch, desk, host, port)
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -58,6 +60,18 @@ def _engine(here: Session) -> Engine:
     from koppel.store.secrets import find_key
 
     return Engine(Store(config.now, find_key(here.home)), patience=PATIENCE)
+
+
+def _keep_sessions(here: Session) -> None:
+    """Sign cookies with a key of this store, so that a restart signs nobody out."""
+    import hashlib
+
+    from django.conf import settings
+
+    from koppel.store.secrets import find_key
+
+    if not os.environ.get("KOPPEL_WEB_SECRET"):
+        settings.SECRET_KEY = hashlib.sha256(b"koppel web " + find_key(here.home)).hexdigest()
 
 
 def free(host: str, port: int) -> None:
@@ -89,7 +103,16 @@ def _server(store: Store, watch: Watch, desk: OrderDesk, host: str, port: int) -
             store=store, lines=Lines(store, registry.connect), watch=watch, clock=config.now
         )
     )
-    return create_server(get_wsgi_application(), host=host, port=port, threads=6, ident="koppel")
+    proxy = os.environ.get("KOPPEL_PROXY")
+    told = {"trusted_proxy": proxy, "trusted_proxy_headers": "x-forwarded-for x-forwarded-proto"}
+    return create_server(
+        get_wsgi_application(),
+        host=host,
+        port=port,
+        threads=6,
+        ident="koppel",
+        **(told if proxy else {}),
+    )
 
 
 @app.command()

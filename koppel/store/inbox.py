@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from koppel.errors import NeedsUser
 from koppel.store import bulk
+from koppel.store.auditlog import AuditLog
 from koppel.store.codec import decode, encode
 from koppel.store.models import Conflict, Event, Notice, Pending, Quarantine, Review, Run
 from koppel.store.opening import Clock
@@ -25,8 +26,9 @@ _THESE = "entity = %s AND side = %s AND record IN ({ids})"
 class InboxStore:
     """Reads and writes everything that waits."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, audit: AuditLog) -> None:
         self._clock = clock
+        self._audit = audit
 
     # conflicts
 
@@ -293,13 +295,11 @@ class InboxStore:
 
     def log(self, user: str, action: str, subject: str = "", **detail: Any) -> None:
         """Who did what by hand."""
-        Event.objects.create(
-            at=self._clock(), user=user, action=action, subject=subject, detail=detail
-        )
+        self._audit.write(user, action, subject, **detail)
 
     def events(self, limit: int = 100) -> list[Event]:
         """The newest entries of the audit log."""
-        return list(Event.objects.order_by("-id")[:limit])
+        return self._audit.recent(limit)
 
     def totals(self) -> Mapping[str, int]:
         """How much waits for a person."""

@@ -283,13 +283,46 @@ class Review(models.Model):
 
 
 class Event(models.Model):
-    """The audit log: who did what by hand, and where."""
+    """The audit log: who did or saw what, and where; each line is bound to the one before it."""
 
     at = models.DateTimeField()
     user = models.CharField(max_length=120)
     action = models.CharField(max_length=60)
     subject = models.CharField(max_length=200, default="")
     detail = models.JSONField(default=dict)
+    previous = models.CharField(max_length=64, default="")
+    digest = models.CharField(max_length=64, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["previous"], condition=~Q(digest=""), name="one_successor"
+            )
+        ]
+
+
+class RoleRight(models.Model):
+    """One thing that a role may; `entity` is `*` for all."""
+
+    role = models.ForeignKey("auth.Group", on_delete=models.CASCADE)
+    action = models.CharField(max_length=20)
+    entity = models.CharField(max_length=40, default="*")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["role", "action", "entity"], name="one_right")
+        ]
+
+
+class SignInFailure(models.Model):
+    """A sign-in that failed; `name` is a digest of what was typed."""
+
+    name = models.CharField(max_length=64)
+    address = models.CharField(max_length=60)
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["address", "at"], name="failures_of_address")]
 
 
 class Lease(models.Model):

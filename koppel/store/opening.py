@@ -13,6 +13,7 @@ from koppel.errors import NeedsUser
 from koppel.store.address import database_settings, is_server, shown
 
 if TYPE_CHECKING:
+    from koppel.store.auditlog import AuditLog
     from koppel.store.audits import AlarmStore, AuditStore
     from koppel.store.calls import CallStore
     from koppel.store.connections import ConnectionStore
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from koppel.store.journal import JournalStore
     from koppel.store.lease import LeaseStore
     from koppel.store.pairs import PairStore
+    from koppel.store.people import PeopleStore
     from koppel.store.replica import ReplicaStore
     from koppel.store.runs import RunStore
     from koppel.store.schedules import ScheduleStore
@@ -41,6 +43,7 @@ class Store:
     """All of the store, one attribute per concern. One instance per open database."""
 
     def __init__(self, clock: Clock, key: bytes) -> None:
+        from koppel.store.auditlog import AuditLog
         from koppel.store.audits import AlarmStore, AuditStore
         from koppel.store.calls import CallStore
         from koppel.store.connections import ConnectionStore
@@ -52,18 +55,21 @@ class Store:
         from koppel.store.lease import LeaseStore
         from koppel.store.orders import OrderStore
         from koppel.store.pairs import PairStore
+        from koppel.store.people import PeopleStore
         from koppel.store.processes import ProcessStore
         from koppel.store.replica import ReplicaStore
         from koppel.store.runs import RunStore
         from koppel.store.schedules import ScheduleStore
 
         self.clock = clock
+        self.audit_log: AuditLog = AuditLog(clock)
+        self.people: PeopleStore = PeopleStore(clock)
         self.connections: ConnectionStore = ConnectionStore(clock, key)
         self.documents: DocumentStore = DocumentStore(clock)
         self.couplings: CouplingStore = CouplingStore(clock)
         self.runs: RunStore = RunStore(clock)
         self.journal: JournalStore = JournalStore(clock)
-        self.inbox: InboxStore = InboxStore(clock)
+        self.inbox: InboxStore = InboxStore(clock, self.audit_log)
         self.replica: ReplicaStore = ReplicaStore(clock)
         self.pairs: PairStore = PairStore()
         self.lease: LeaseStore = LeaseStore(clock)

@@ -14,6 +14,7 @@ from koppel.connectors.base import Record
 from koppel.engine.runner import steps_of
 from koppel.store.values import CouplingRow
 from koppel.sync.rule import Side
+from koppel.web.rights import SIGNED, declare
 from koppel.web.service import Service, current
 
 LARGEST = 4096
@@ -61,6 +62,7 @@ def verified(request: HttpRequest, connection: str, *, once: bool) -> HttpRespon
     return None if fine else trouble(401, "The signature does not fit, or is too old.")
 
 
+@declare(SIGNED)
 @csrf_exempt
 @require_POST
 def hint(request: HttpRequest, connection: str) -> HttpResponse:
@@ -79,6 +81,7 @@ def hint(request: HttpRequest, connection: str) -> HttpResponse:
     return JsonResponse({"ok": True, "coupled": found is not None}, status=202)
 
 
+@declare(SIGNED)
 @csrf_exempt
 @require_GET
 def card(request: HttpRequest, connection: str, resource: str, record: str) -> HttpResponse:
@@ -150,6 +153,7 @@ def _number(service: Service, entity: str, row: CouplingRow) -> str | None:
     return None if number is None else str(number)
 
 
+@declare(SIGNED)
 @csrf_exempt
 @require_POST
 def press(request: HttpRequest, connection: str, resource: str, record: str) -> HttpResponse:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
@@ -23,6 +22,7 @@ from koppel.processes.settings import order_settings
 from koppel.processes.views import figures_view, order_view, transfer_view
 from koppel.store.models import Process
 from koppel.web.hooks import Press, trouble, verified
+from koppel.web.rights import SIGNED, declare, needs
 from koppel.web.service import Service, current
 
 PRESS_SECONDS = 25.0
@@ -44,6 +44,7 @@ def desk() -> OrderDesk:
     return _desk[0]
 
 
+@declare(SIGNED)
 @csrf_exempt
 @require_POST
 def transfer(request: HttpRequest, connection: str, resource: str, record: str) -> HttpResponse:
@@ -70,6 +71,7 @@ def transfer(request: HttpRequest, connection: str, resource: str, record: str) 
     return JsonResponse(transfer_view(service.store, row))
 
 
+@declare(SIGNED)
 @csrf_exempt
 @require_GET
 def order(request: HttpRequest, connection: str, resource: str, record: str) -> HttpResponse:
@@ -88,6 +90,7 @@ def order(request: HttpRequest, connection: str, resource: str, record: str) -> 
     return JsonResponse(view)
 
 
+@declare(SIGNED)
 @csrf_exempt
 @require_GET
 def figures(request: HttpRequest, connection: str, resource: str, record: str) -> HttpResponse:
@@ -126,7 +129,7 @@ def _refreshed(ask: Any) -> list[str]:
     return []
 
 
-@login_required
+@needs("figures", seen=True)
 def process(request: HttpRequest, process: str) -> HttpResponse:
     """One transfer: its step, since when, why it waits, and its log."""
     store = current().store

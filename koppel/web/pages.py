@@ -1,24 +1,21 @@
-"""Koppel's own pages: how things stand, and one coupling with both sides."""
+"""Koppel's own pages: how things stand."""
 
 from __future__ import annotations
 
-from typing import Any
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 
-from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect, render
-
-from koppel.connectors.base import Record
-from koppel.store.codec import decode
+from koppel.web.rights import OPEN, declare, needs
 from koppel.web.service import current
 
 
+@declare(OPEN)
 def healthz(request: HttpRequest) -> HttpResponse:
     """The process lives."""
     return JsonResponse({"ok": True})
 
 
-@login_required
+@needs("view")
 def home(request: HttpRequest) -> HttpResponse:
     """Are both systems up, is everything in step, what waits, what ran."""
     store = current().store
@@ -40,44 +37,3 @@ def home(request: HttpRequest) -> HttpResponse:
         "last_poll": watch.last_poll,
     }
     return render(request, "web/home.html", context)
-
-
-@login_required
-def coupling(request: HttpRequest, coupling: str) -> HttpResponse:
-    """One coupling: what each side holds, its conflicts, its journal."""
-    store = current().store
-    row = store.couplings.by_id([coupling]).get(coupling)
-    if row is None:
-        raise Http404
-    crm = row.crm_base.fields if isinstance(row.crm_base, Record) else {}
-    erp = row.erp_base.fields if isinstance(row.erp_base, Record) else {}
-    entries = [
-        {"entry": entry, "changes": decode(entry.changes) or []}
-        for entry in store.journal.of_coupling(coupling, 30)
-    ]
-    context: dict[str, Any] = {
-        "row": row,
-        "in_step_at": store.couplings.in_step_at(coupling),
-        "crm": sorted(crm.items()),
-        "erp": sorted(erp.items()),
-        "entries": entries,
-        "open": store.inbox.open_fields([coupling]).get(coupling, {}),
-    }
-    return render(request, "web/coupling.html", context)
-
-
-@login_required
-def record(request: HttpRequest, entity: str, side: str, record: str) -> HttpResponse:
-    """A native record: its coupling, or what is known of it without one."""
-    if side not in ("crm", "erp"):
-        raise Http404
-    store = current().store
-    found = store.couplings.by_record(entity, "crm" if side == "crm" else "erp", [record])
-    if record in found:
-        return redirect("coupling", coupling=found[record].id)
-    known = store.replica.get(entity, "crm" if side == "crm" else "erp", [record]).get(record)
-    if known is None:
-        raise Http404
-    fields = known.content.fields if isinstance(known.content, Record) else {}
-    context = {"known": known, "fields": sorted(fields.items())}
-    return render(request, "web/record.html", context)

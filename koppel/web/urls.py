@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import URLPattern, path
 
-from koppel.web import hooks, orders, pages
+from koppel.web import account, hooks, orders, pages, records
 
 urlpatterns: list[URLPattern] = [
     path("", pages.home, name="home"),
-    path("login", LoginView.as_view(template_name="web/login.html"), name="login"),
-    path("logout", LogoutView.as_view(next_page="/"), name="logout"),
+    path("login", account.sign_in, name="login"),
+    path("logout", account.sign_out, name="logout"),
+    path("account", account.account, name="account"),
+    path("language", account.language, name="language"),
     path("healthz", pages.healthz, name="healthz"),
-    path("couplings/<str:coupling>", pages.coupling, name="coupling"),
-    path("records/<str:entity>/<str:side>/<str:record>", pages.record, name="record"),
+    path("couplings/<str:coupling>", records.coupling, name="coupling"),
+    path("records/<str:entity>/<str:side>/<str:record>", records.record, name="record"),
     path("hints/<str:connection>", hooks.hint, name="hint"),
     path("api/card/<str:connection>/<str:resource>/<str:record>", hooks.card, name="card"),
     path("api/sync/<str:connection>/<str:resource>/<str:record>", hooks.press, name="press"),

@@ -1,0 +1,160 @@
+"""`koppel user | audit-log`: who may use Koppel's pages, and what was done and seen there."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from koppel.cli.app import Json, app, session
+from koppel.cli.session import FAILED, err, table
+from koppel.errors import NeedsUser
+
+user = typer.Typer(help="Users of the pages: add, list, change roles and password, remove.")
+audit_log = typer.Typer(help="The audit log: show it, and verify that nothing was changed.")
+app.add_typer(user, name="user")
+app.add_typer(audit_log, name="audit-log")
+
+Name = Annotated[str, typer.Argument(help="The user's name.")]
+Role = Annotated[
+    list[str],
+    typer.Option("--role", help="administrator, integrator, clerk, sales, viewer, or your own."),
+]
+FromInput = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+]
+
+
+def _password(from_input: bool) -> str:
+    """Asked twice on a terminal, where it is not shown; never an option, which others could see."""
+    if from_input:
+        return sys.stdin.readline().rstrip("\n")
+    if not sys.stdin.isatty():
+        raise NeedsUser(
+            "there is no terminal to ask for the password", remedy="Give --password-stdin"
+        )
+    first = getpass.getpass("Password: ")
+    if first != getpass.getpass("Once more: "):
+        raise NeedsUser("the two passwords differ; nothing was changed")
+    return first
+
+
+@user.command()
+def add(
+    context: typer.Context,
+    name: Name,
+    role: Role,
+    email: Annotated[str, typer.Option(help="The e-mail address.")] = "",
+    full_name: Annotated[str, typer.Option("--full-name", help="As people call the user.")] = "",
+    password_stdin: FromInput = False,
+) -> None:
+    """Make a user of the pages; the password is asked for."""
+    here = session(context)
+    store = here.store()
+    store.people.add(name, _password(password_stdin), role, email=email, full_name=full_name)
+    store.audit_log.write(here.user, "add user", name, roles=role)
+    here.say(f"{name} may sign in now.")
+
+
+@user.command("list")
+def list_(context: typer.Context, json: Json = False) -> None:
+    """All users with their roles."""
+    here = session(context, json)
+    rows: list[dict[str, Any]] = [
+        {
+            "name": one.name,
+            "roles": ["administrator"] if one.superuser else list(one.roles),
+            "active": one.active,
+            "last sign-in": one.last_login,
+        }
+        for one in here.store().people.all()
+    ]
+    here.print(
+        rows,
+        lambda found: table(
+            "Users",
+            ("name", "roles", "active", "last sign-in"),
+            [tuple(row.values()) for row in found],
+        ),
+    )
+
+
+@user.command("role")
+def role_(
+    context: typer.Context,
+    name: Name,
+    roles: Annotated[list[str], typer.Argument(help="All roles that the user has from now on.")],
+) -> None:
+    """Replace a user's roles."""
+    here = session(context)
+    store = here.store()
+    person = store.people.set_roles(name, roles)
+    store.audit_log.write(here.user, "set roles", name, roles=roles)
+    here.say(f"{name} is now: {', '.join(person.roles)}.")
+
+
+@user.command()
+def password(context: typer.Context, name: Name, password_stdin: FromInput = False) -> None:
+    """Give a user a new password; the user's sessions end."""
+    here = session(context)
+    store = here.store()
+    store.people.get(name)
+    store.people.set_password(name, _password(password_stdin))
+    store.audit_log.write(here.user, "set password", name)
+    here.say(f"{name} has a new password.")
+
+
+@user.command()
+def remove(context: typer.Context, name: Name) -> None:
+    """Remove a user; what the user did stays in the logs."""
+    here = session(context)
+    store = here.store()
+    store.people.remove(name)
+    store.audit_log.write(here.user, "remove user", name)
+    here.say(f"{name} is removed.")
+
+
+@audit_log.command()
+def show(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(help="How many, the newest first.")] = 50,
+    json: Json = False,
+) -> None:
+    """Who did and saw what."""
+    here = session(context, json)
+    rows = [
+        {"at": e.at, "user": e.user, "action": e.action, "subject": e.subject, "detail": e.detail}
+        for e in here.store().audit.recent(limit)
+    ]
+    here.print(
+        rows,
+        lambda found: table(
+            "Audit log",
+            ("at (UTC)", "user", "action", "subject", "detail"),
+            [tuple(row.values()) for row in found],
+        ),
+    )
+
+
+@audit_log.command()
+def verify(
+    context: typer.Context,
+    expect: Annotated[str, typer.Option(help="A digest noted earlier: is its line there?")] = "",
+    json: Json = False,
+) -> None:
+    """Was a line changed, removed or put in? Note the digest elsewhere to guard the end, too."""
+    here = session(context, json)
+    verdict = here.store().audit.verify(expect)
+    value = {"lines": verdict.lines, "digest": verdict.digest, "faults": list(verdict.faults)}
+
+    def print_it(_: Any) -> None:
+        for fault in verdict.faults:
+            err.print(f"[red]{fault}[/]", highlight=False)
+        state = "do not hold together" if verdict.faults else "hold together"
+        here.say(f"{verdict.lines} lines {state}. Digest: {verdict.digest or 'none yet'}")
+
+    here.print(value, print_it)
+    if verdict.faults:
+        raise typer.Exit(FAILED)

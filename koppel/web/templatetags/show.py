@@ -1,0 +1,223 @@
+"""How values are shown: numbers, money, times and canonical values, by language and time zone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from babel.dates import format_date, format_datetime, format_timedelta
+from babel.numbers import format_currency, format_decimal, format_percent
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+from koppel.model import Address, Ref
+from koppel.web import words
+from koppel.web.sentences import in_language
+
+register = template.Library()
+
+NOTHING = "–"
+
+
+def locale() -> str:
+    """Babel's name for the active language."""
+    return (get_language() or "en").replace("-", "_")
+
+
+def _moment(value: datetime | str) -> datetime:
+    found = datetime.fromisoformat(value) if isinstance(value, str) else value
+    aware = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return timezone.localtime(aware)
+
+
+@register.filter
+def number(value: Any, places: int | None = None) -> str:
+    """A number with the separators of the language."""
+    if value is None or value == "":
+        return NOTHING
+    pattern = None if places is None else "#,##0." + "0" * places if places else "#,##0"
+    return format_decimal(value, format=pattern, locale=locale())
+
+
+@register.filter
+def percent(value: Any, places: int = 1) -> str:
+    """A share of 1 as per cent."""
+    if value is None:
+        return NOTHING
+    pattern = "#,##0" + ("." + "0" * places if places else "") + "%"
+    if locale() == "de":
+        pattern = pattern.replace("%", " %")
+    return format_percent(value, format=pattern, locale=locale())
+
+
+@register.filter
+def money(amount: Any, currency: str = "") -> str:
+    """An amount in a currency (default: the amount's own)."""
+    if amount is None or amount == "":
+        return NOTHING
+    code = currency or getattr(amount, "currency", "")
+    exact = Decimal(getattr(amount, "amount", amount))
+    if not code:
+        return format_decimal(exact, format="#,##0.00", locale=locale())
+    return format_currency(exact, code, locale=locale())
+
+
+@register.filter
+def day(value: Any) -> str:
+    """A date."""
+    if not value:
+        return NOTHING
+    found = date.fromisoformat(value[:10]) if isinstance(value, str) else value
+    return format_date(found, format="medium", locale=locale())
+
+
+@register.filter
+def moment(value: Any) -> str | SafeString:
+    """A point in time in the time zone of the pages, to the second; its title names the zone."""
+    if not value:
+        return NOTHING
+    at = _moment(value)
+    text = format_datetime(at, format="medium", locale=locale())
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', at.isoformat(), at.tzname() or "", text
+    )
+
+
+@register.filter
+def ago(value: Any) -> str | SafeString:
+    """How long ago; the exact time stands in the title."""
+    if not value:
+        return _("never")
+    at = _moment(value)
+    text = format_timedelta(at - timezone.now(), add_direction=True, locale=locale())
+    title = format_datetime(at, format="medium", locale=locale())
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), title, text)
+
+
+@register.filter
+def seconds(value: Any) -> str:
+    """A duration that is given in seconds."""
+    return NOTHING if value is None else format_timedelta(int(value), locale=locale())
+
+
+@register.filter
+def shown(value: Any) -> str:
+    """A canonical or native value as people read it."""
+    if value is None or value == "" or value == () or value == []:
+        return NOTHING
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return _plain(value)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Ref):
+        name = words.word(words.ENTITIES, value.entity)
+        return f"{name} {(value.coupling or value.native)!s:.8}"
+    if isinstance(value, Address):
+        return str(value) or NOTHING
+    if isinstance(value, datetime):
+        return format_datetime(_moment(value), format="medium", locale=locale())
+    if isinstance(value, date):
+        return day(value)
+    if isinstance(value, int | float | Decimal):
+        return format_decimal(value, locale=locale())
+    if isinstance(value, Mapping):
+        parts = (f"{key}: {shown(item)}" for key, item in value.items() if item not in (None, ""))
+        return ", ".join(parts)
+    if isinstance(value, list | tuple | set | frozenset):
+        return "; ".join(shown(item) for item in value)
+    return str(value)
+
+
+@register.filter
+def sentence(value: Any) -> str:
+    """A sentence of the engine in the language of the person."""
+    return in_language(str(value or ""))
+
+
+@register.filter
+def field(name: str) -> str:
+    """A canonical field's name."""
+    return words.field_label(str(name))
+
+
+@register.filter
+def entity(name: str) -> str:
+    """An entity's name."""
+    return words.word(words.ENTITIES, str(name))
+
+
+@register.filter
+def side(name: str) -> str:
+    """CRM or ERP."""
+    return words.word(words.SIDES, str(name))
+
+
+@register.filter
+def owner(name: str) -> str:
+    """Who owns a field."""
+    return words.word(words.OWNERS, str(name))
+
+
+@register.filter
+def state(name: str) -> str:
+    """The state of a run, step, coupling or entry."""
+    return words.word(words.STATES, str(name))
+
+
+@register.filter
+def kind(name: str) -> str:
+    """The kind of a run or step."""
+    return words.word(words.KINDS, str(name))
+
+
+@register.filter
+def trigger(name: str) -> str:
+    """What began a run."""
+    return words.word(words.TRIGGERS, str(name))
+
+
+@register.filter
+def role(name: str) -> str:
+    """A role."""
+    return words.word(words.ROLES, str(name))
+
+
+@register.filter
+def action(name: str) -> str:
+    """What a role may."""
+    return words.word(words.ACTIONS, str(name))
+
+
+_COLOURS = {
+    "done": "success", "active": "success", "ready": "info", "held": "warning",
+    "waiting": "warning", "open": "warning", "refused": "danger", "failed": "danger",
+    "interrupted": "danger", "unknown": "danger",
+}  # fmt: skip
+
+
+@register.filter
+def badge(name: str) -> SafeString:
+    """A state as a badge; the word tells it, the colour only helps."""
+    colour = _COLOURS.get(str(name), "secondary")
+    return format_html('<span class="badge state-{}">{}</span>', colour, state(name))
+
+
+@register.simple_tag(takes_context=True)
+def query(context: Any, **changes: Any) -> str:
+    """The present query string with some parts changed; None takes a part away."""
+    asked = context["request"].GET.copy()
+    for name, value in changes.items():
+        if value is None:
+            asked.pop(name, None)
+        else:
+            asked[name] = value
+    text = asked.urlencode()
+    return f"?{text}" if text else "?"

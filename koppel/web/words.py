@@ -1,0 +1,150 @@
+"""The names of things in the person's language: entities, fields, sides, states, kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+Words = Mapping[str, Any]
+
+ENTITIES: Words = {
+    "partner": _("Partner"),
+    "contact": _("Contact"),
+    "product": _("Product"),
+    "order": _("Order"),
+    "invoice": _("Invoice"),
+}
+
+SIDES: Words = {"crm": _("CRM"), "erp": _("ERP")}
+
+OWNERS: Words = {"": "–", "crm": _("CRM"), "erp": _("ERP"), "shared": _("both")}
+
+FIELDS: Words = {
+    "": _("The whole record"),
+    "(record)": _("The whole record"),
+    "active": _("Active"),
+    "billing_address": _("Billing address"),
+    "description": _("Description"),
+    "email": _("E-mail"),
+    "family_name": _("Family name"),
+    "fax": _("Fax"),
+    "given_name": _("Given name"),
+    "iban": _("IBAN"),
+    "job_title": _("Job title"),
+    "kind": _("Kind"),
+    "language": _("Language"),
+    "mobile": _("Mobile phone"),
+    "name": _("Name"),
+    "number": _("Customer number"),
+    "partner": _("Partner"),
+    "payment_terms": _("Payment terms"),
+    "phone": _("Phone"),
+    "registration_id": _("Registration number"),
+    "roles": _("Roles"),
+    "salutation": _("Salutation"),
+    "sector": _("Sector"),
+    "shipping_address": _("Shipping address"),
+    "tax_id": _("VAT id"),
+    "tax_number": _("Tax number"),
+    "website": _("Website"),
+}
+
+STATES: Words = {
+    "active": _("in step"),
+    "applying": _("being written"),
+    "cancelled": _("cancelled"),
+    "closed": _("closed"),
+    "different": _("different"),
+    "done": _("done"),
+    "dormant": _("asleep: out of the rule's scope"),
+    "failed": _("failed"),
+    "held": _("held for a person"),
+    "intent": _("begun"),
+    "interrupted": _("interrupted"),
+    "open": _("open"),
+    "parted": _("parted"),
+    "planned": _("planned"),
+    "planning": _("being planned"),
+    "ready": _("ready"),
+    "refused": _("refused"),
+    "resolved": _("decided, not written yet"),
+    "running": _("running"),
+    "same": _("the same"),
+    "superseded": _("replaced by a newer plan"),
+    "undone": _("taken back"),
+    "unknown": _("outcome unknown"),
+    "void": _("not written"),
+    "waiting": _("waiting"),
+}
+
+KINDS: Words = {
+    "plan": _("Plan"),
+    "sync": _("Synchronisation"),
+    "undo": _("Undo"),
+    "couple": _("Couple"),
+    "create": _("Create"),
+    "update": _("Update"),
+    "delete": _("Delete"),
+    "uncouple": _("End the coupling"),
+    "conflict": _("Conflict"),
+    "follow": _("Follow a merge"),
+    "sleep": _("Put to sleep"),
+    "wake": _("Wake up"),
+    "rebase": _("Take note"),
+    "review": _("Ask a person"),
+    "nothing": _("Nothing"),
+}
+
+TRIGGERS: Words = {
+    "": "",
+    "button": _("Button"),
+    "hint": _("Change reported"),
+    "manual": _("By hand"),
+    "plan": _("By hand"),
+    "poll": _("Polling"),
+}
+
+ACTIONS: Words = {
+    "view": _("See records, runs and the journal"),
+    "figures": _("See money: orders, invoices, figures"),
+    "synchronise": _("Synchronise one record"),
+    "decide": _("Decide what waits in the inbox"),
+    "approve": _("Approve held plans and take runs back"),
+    "export": _("Download lists"),
+    "configure": _("Change connections, mappings and rules"),
+    "privacy": _("Export and erase a person's data"),
+    "people": _("Manage users and read the audit log"),
+}
+
+ROLES: Words = {
+    "administrator": _("Administrator"),
+    "integrator": _("Integrator"),
+    "clerk": _("Clerk"),
+    "sales": _("Sales"),
+    "viewer": _("Viewer"),
+}
+
+PARTS: Words = {
+    "name": _("Name"),
+    "line1": _("Street"),
+    "line2": _("Further line"),
+    "po_box": _("PO box"),
+    "postal_code": _("Postal code"),
+    "city": _("Town"),
+    "subdivision": _("State or canton"),
+    "country": _("Country"),
+}
+
+
+def word(words: Words, name: str) -> str:
+    """The word for a name; the name itself where there is none."""
+    return str(words.get(name, name))
+
+
+def field_label(name: str) -> str:
+    """A canonical field's name; a field of one's own (`x_...`) by its own words."""
+    if name in FIELDS:
+        return str(FIELDS[name])
+    return name.removeprefix("x_").replace("_", " ").strip().capitalize()
