@@ -126,7 +126,7 @@ def show(
     here = session(context, json)
     rows = [
         {"at": e.at, "user": e.user, "action": e.action, "subject": e.subject, "detail": e.detail}
-        for e in here.store().audit.recent(limit)
+        for e in here.store().audit_log.recent(limit)
     ]
     here.print(
         rows,
@@ -146,7 +146,7 @@ def verify(
 ) -> None:
     """Was a line changed, removed or put in? Note the digest elsewhere to guard the end, too."""
     here = session(context, json)
-    verdict = here.store().audit.verify(expect)
+    verdict = here.store().audit_log.verify(expect)
     value = {"lines": verdict.lines, "digest": verdict.digest, "faults": list(verdict.faults)}
 
     def print_it(_: Any) -> None:
