@@ -200,11 +200,18 @@ def _partners(a: Features, b: Features, rarity: Rarity, rule: MatchRule) -> Scor
     contacts = _channels(a, b, rarity)
     place = _places(a.places, b.places)
     evidence += identity + contacts + place
+    if name.ratio >= _SURE and _moved(contacts, place):
+        evidence.append((0.7, ""))
     if name.clash and a.person and b.person and any(weight >= 3 for weight, _ in identity):
         # People marry, have nicknames and are misspelt; their numbers stay.
         evidence.append((3.0, ""))
     low, high = _bounds(a, b, name, identity, contacts, place, rule)
     return _scored(evidence, rule, low=low, high=high)
+
+
+def _moved(contacts: Evidence, place: Evidence) -> bool:
+    """Another town, but the phone or domain that nobody else has went along."""
+    return any(-2 < weight < 0 for weight, _ in place) and any(w >= 2.2 for w, _ in contacts)
 
 
 def _bounds(
@@ -232,19 +239,38 @@ def _bounds(
         alike = name.ratio >= _ALIKE and not apart and own
         clear = same_name and witnesses == 1 and (near or own)
         # Moved to another town, but the domain is the same, and so is the exchange of the phone.
-        reached = alike and sum(weight for weight, _ in contacts) >= 3.2 and not against
+        reached = alike and sum(weight for weight, _ in contacts) >= 3.0 and not against
         if not ((clear or alike) and nothing_against) and not reached:
             high = rule.couple - 0.01
         if apart:
             high = rule.review - 0.01 if _grouped(a, b) else (rule.couple + rule.review) / 2
     if against or (proven and name.ratio < 0.35):
         high = min(high, rule.couple - 0.01)
-    foreign = any(weight < -1 for weight, _ in contacts) or a.person != b.person
-    if name.ratio >= 0.9 and name.told >= _TELLING and not (against or foreign or name.clash):
+    named = name.ratio >= 0.9 and name.told >= _TELLING and not (against or name.clash)
+    if named and _worth_asking(a, b, name, identity + contacts + place):
         low = rule.review
     if witnesses >= 3 and name.ratio >= 0.4 and not against:
         low = rule.review
     return min(low, high), high
+
+
+def _worth_asking(a: Features, b: Features, name: NameLikeness, found: Evidence) -> bool:
+    """Is a matching name worth a person's look? With two things against it, it is a namesake.
+
+    Unless hardly anybody has such a name; a namesake in another country or with a domain of its own
+    is one in any case.
+    """
+    weights = [weight for weight, _ in found]
+    if a.person != b.person or _FOREIGN & {reason for _, reason in found}:
+        return False
+    if any(weight >= 1 for weight in weights):
+        return True
+    against = sum(weight < 0 for weight in weights) + forms_clash(a.form, b.form)
+    return against < 2 or (against == 2 and name.told >= _RARE)
+
+
+_FOREIGN = frozenset({"different domains", "other country"})
+_RARE = 1.2
 
 
 def _grouped(a: Features, b: Features) -> bool:
@@ -338,7 +364,7 @@ def _channels(a: Features, b: Features, rarity: Rarity) -> list[tuple[float, str
     if a.phones and b.phones:
         common = [number for number in a.phones if number in b.phones]
         if common:
-            found.append((2.5, f"same phone {common[0]}"))
+            found.append((3.0, f"same phone {common[0]}"))
         elif _one_exchange(a.phones, b.phones):
             found.append((1.0, "phones of one exchange"))
         else:
@@ -346,7 +372,7 @@ def _channels(a: Features, b: Features, rarity: Rarity) -> list[tuple[float, str
     if a.domains and b.domains:
         shared = [domain for domain in a.domains if domain in b.domains]
         if shared:
-            weight = 2.4 * max(0.3, rarity("@" + shared[0]))
+            weight = 2.8 * max(0.3, rarity("@" + shared[0]))
             found.append((weight, f"same domain {shared[0]}"))
         else:
             found.append((-1.2, "different domains"))
@@ -385,7 +411,7 @@ def _place(one: Place, two: Place) -> tuple[float, str] | None:
     if near:
         if one.street and two.street and _one_street(one.street, two.street):
             if one.house == two.house:
-                return (2.2, "same address")
+                return (2.6, "same address")
             return (1.0, "same street")
         return (0.6, "same town")
     if (one.city and two.city) or (one.postal_code and two.postal_code):

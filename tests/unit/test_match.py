@@ -195,6 +195,23 @@ def test_a_name_in_another_town_is_never_coupled() -> None:
     assert compared(one, two).band == "different"
 
 
+def test_a_namesake_with_two_things_against_it_is_not_asked_about() -> None:
+    near = company("Müller Hydraulik GmbH", billing_address=ADDRESS, phone=NUMBER)
+    elsewhere = company("Müller Hydraulik GmbH", billing_address=ELSEWHERE)
+    assert compared(near, elsewhere).band == "review"
+    elsewhere = company("Müller Hydraulik GmbH", billing_address=ELSEWHERE, phone="+4940558899")
+    assert compared(near, elsewhere).band == "different"
+    rare = company("Zwirbelmaier Hydraulik", billing_address=ADDRESS, phone=NUMBER)
+    moved = company("Zwirbelmaier Hydraulik", billing_address=ELSEWHERE, phone="+4940558899")
+    assert compared(rare, moved).band == "review"
+
+
+def test_a_company_that_moved_is_known_by_its_name_and_phone() -> None:
+    one = company("Zwirbelmaier Hydraulik GmbH", billing_address=ADDRESS, phone=NUMBER)
+    two = company("Zwirbelmaier Hydraulik GmbH", billing_address=ELSEWHERE, phone=NUMBER)
+    assert compared(one, two).band == "couple"
+
+
 def test_name_phone_and_address_are_enough() -> None:
     one = company("Müller Hydraulik GmbH", billing_address=ADDRESS, phone=NUMBER)
     two = company("Mueller Hydraulik", billing_address=ADDRESS, phone="0711 123456")
