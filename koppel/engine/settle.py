@@ -6,8 +6,9 @@ otherwise its bases stay, and the record waits for the next pass or goes to quar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from msgspec import structs
 
@@ -17,9 +18,12 @@ from koppel.mapping.faults import BadValue, Unresolved
 from koppel.store import Store
 from koppel.store.models import Run
 from koppel.store.values import CouplingRow, PlannedStep
+from koppel.sync.merge import same
 from koppel.sync.rule import SIDES, Side, other
 
 Writes = Mapping[Side, Sequence[tuple[PlannedStep, Write]]]
+
+_NOTHING: tuple[Any, ...] = (None, "", [], ())
 
 _REMEDY = {
     "invalid": "Correct the value in the system that it comes from",
@@ -174,17 +178,31 @@ class Settler:
             if not isinstance(after, Record):
                 continue
             given = step.body.writes.get(side, {})
-            own = {
-                native
+            names = {
+                name: filled
                 for name, natives in self._supplies[side].items()
                 if name not in given
-                for native in natives
-                if after.fields.get(native) not in (None, "", [], ())
+                and (filled := [n for n in natives if after.fields.get(n) not in _NOTHING])
             }
-            if own:
+            own = {native for filled in names.values() for native in filled}
+            if own and not self._known(side, after, step.body.seen(other(side)), names):
                 kept = {name: value for name, value in after.fields.items() if name not in own}
                 row.put(side, structs.replace(after, fields=kept))
                 self.owing[side, after.id] = after
+
+    def _known(
+        self, side: Side, after: Record, seen: Record | Gone | None, names: Iterable[str]
+    ) -> bool:
+        """Does the other side have these values already, so that nothing is left to be told?"""
+        mapper = self._line.lanes[side].mapper
+        if not isinstance(seen, Record) or any(name in mapper.references for name in names):
+            return False
+        try:
+            here = mapper.get(after, _unlinked)
+            there = self._line.lanes[other(side)].mapper.get(seen, _unlinked)
+        except BadValue:
+            return False
+        return all(same(here.get(name), there.get(name)) for name in names)
 
     def _half(
         self, step: PlannedStep, known: CouplingRow | None, sent: Mapping[Side, Outcome | None]
@@ -328,6 +346,10 @@ def _blamed(step: PlannedStep, sent: Mapping[Side, Outcome | None]) -> Side:
             return other(side)
     writing = next((side for side in SIDES if side in step.body.writes), "erp")
     return other("crm" if writing == "crm" else "erp")
+
+
+def _unlinked(entity: str, record: str) -> None:
+    """No link is looked up: references are not what is compared."""
 
 
 def _clear(row: CouplingRow, side: Side) -> None:

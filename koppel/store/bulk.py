@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Model
 
 _IN = 400
@@ -152,7 +152,8 @@ def _rows(sql: str, part: Sequence[str], params: Sequence[Any]) -> list[Row]:
 
 def _many(sql: str, rows: Sequence[Row]) -> None:
     if rows:
-        with connection.cursor() as cursor:
+        # Outside a transaction each row would be committed by itself.
+        with transaction.atomic(savepoint=False), connection.cursor() as cursor:
             cursor.executemany(sql, rows)
 
 

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from koppel.connectors.base import Choice
+from koppel.connectors.tryton.models import Models
 from koppel.connectors.tryton.rpc import TrytonSession
 
 KEEP_SECONDS = 300.0
@@ -62,10 +63,12 @@ class Codes:
         self._session = session
         self._ticks = ticks
         self._now: _Loaded | None = None
+        self.models = Models(session)
 
     def forget(self) -> None:
         """Read everything anew when it is next needed."""
         self._now = None
+        self.models.forget()
 
     def unit(self, number: int | None) -> str | None:
         """The code of a unit."""
@@ -163,12 +166,10 @@ class Codes:
 
     def _rows(self, model: str, wanted: Sequence[str]) -> list[dict[str, Any]]:
         """All rows, archived ones too; none where the model is not there."""
-        known = self._session.call(
-            "ir.model", "search_read", [["name", "=", model]], 0, 1, None, ["name"]
-        )
-        if not known:
+        if not self.models.has(model):
             return []
-        fields = self._session.call(model, "fields_get", None)
+        optional = _OPTIONAL & set(wanted)
+        fields = self.models.fields(model, optional) if optional else {}
         rows: list[dict[str, Any]] = self._session.call(
             model,
             "search_read",
@@ -176,7 +177,7 @@ class Codes:
             0,
             None,
             [["id", "ASC"]],
-            [name for name in wanted if name in fields],
+            [name for name in wanted if name not in optional or name in fields],
             context={"active_test": False},
         )
         return rows
@@ -189,6 +190,8 @@ NAMED = {
     "product.category": "name",
 }
 """Tables of codes, with the field that holds the code."""
+_OPTIONAL = frozenset(("unece_code", "unece_category_code"))
+"""Fields of Tryton's UNECE modules, which need not be there."""
 
 
 def _unit(row: Mapping[str, Any]) -> Unit:

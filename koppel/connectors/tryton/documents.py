@@ -185,7 +185,8 @@ class Documents:
     def _readable(self, shape: Shape) -> list[str]:
         """The names to read, less those that this Tryton lacks."""
         if shape.name not in self._names:
-            known = self._fields(shape.name)
+            heads = {name.partition(".")[0] for name in shape.names}
+            known = self.codes.models.fields(shape.name, {*heads, VERSION})
             wanted = [
                 name
                 for name in shape.names
@@ -201,22 +202,11 @@ class Documents:
         self, shape: Shape, head: str, known: Mapping[str, Any], wanted: list[str]
     ) -> list[str]:
         relation = known.get(head, {}).get("relation")
-        below = self._fields(relation) if relation else {}
-        missing = {
-            name
-            for name in shape.optional
-            if name.startswith(f"{head}.") and name.split(".")[1] not in below
-        }
+        inner = {name for name in shape.optional if name.startswith(f"{head}.")}
+        asked = {name.split(".")[1] for name in inner}
+        below = self.codes.models.fields(relation, asked) if relation else {}
+        missing = {name for name in inner if name.split(".")[1] not in below}
         return [name for name in wanted if not any(name.startswith(lost) for lost in missing)]
-
-    def _fields(self, model: str) -> Mapping[str, Any]:
-        found = self._session.call(
-            "ir.model", "search_read", [["name", "=", model]], 0, 1, None, ["name"]
-        )
-        if not found:
-            return {}
-        fields: Mapping[str, Any] = self._session.call(model, "fields_get", None)
-        return fields
 
     # The sweep and the changes.
 
