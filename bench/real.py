@@ -73,7 +73,8 @@ class Tap:
         """Send them again, one after the other and nothing else; how many seconds that took."""
         begun = time.perf_counter()
         for path, payload in effects:
-            reply = self._request("POST", path, effect=True, payload=payload, expected=(503,))
+            plain = _plain(payload)
+            reply = self._request("POST", path, effect=True, payload=plain, expected=(503,))
             if reply.status != 200 or b'"error"' in reply.content[:200]:
                 raise SystemExit(f"the tight loop was refused: {reply.content[:300]!r}")
         return time.perf_counter() - begun
@@ -83,6 +84,16 @@ class Tap:
         self.calls = self.sent = self.received = 0
         self.seconds = 0.0
         self.effects = []
+
+
+def _plain(payload: Any) -> Any:
+    """The same write by what Tryton itself offers, without Koppel's module and its read-back."""
+    method = payload.get("method", "")
+    if not method.endswith(".koppel_create"):
+        return payload
+    values, _, context = payload["params"]
+    method = method.replace("koppel_create", "create")
+    return {**payload, "method": method, "params": [values, context]}
 
 
 class Desk:

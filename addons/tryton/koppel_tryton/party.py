@@ -1,6 +1,7 @@
 """Parties with a Koppel key and a version that covers all that belongs to them."""
 
 import datetime as dt
+from contextvars import ContextVar
 
 from trytond.exceptions import ConcurrencyException
 from trytond.i18n import gettext
@@ -14,6 +15,9 @@ from .key import KeyMixin
 from .version import changed, versions
 
 MAX_PAGE = 10_000
+
+_codes = ContextVar("koppel_codes", default=None)
+"""The codes that the parties of the present `koppel_create` get, in their order."""
 
 
 class Party(Faced, KeyMixin, metaclass=PoolMeta):
@@ -38,6 +42,7 @@ class Party(Faced, KeyMixin, metaclass=PoolMeta):
         super().__setup__()
         cls.__rpc__.update(
             {
+                "koppel_create": RPC(readonly=False, size_limits=cls.__rpc__["create"].size_limits),
                 "koppel_versions": RPC(),
                 "koppel_write": RPC(readonly=False),
                 "koppel_delete": RPC(readonly=False),
@@ -77,6 +82,37 @@ class Party(Faced, KeyMixin, metaclass=PoolMeta):
         ids = [party.id for party in parties]
         found = versions(ids)
         return [[id_, *found[id_]] for id_ in ids if id_ in found]
+
+    @classmethod
+    def koppel_create(cls, values, names):
+        """Create parties as `create` does, and give back what `read` says of them, in this order.
+
+        Where something is still to be done to them after this transaction (the check of a VAT
+        number), nothing but their ids: what `read` says now would not be what they are then.
+
+        The codes of those that bring none are taken from the sequence all at once; Tryton itself
+        writes the sequence anew for each, which is a fifth of the time of a large batch.
+        """
+        without = sum(1 for value in values if not value.get("code"))
+        sequence = cls._code_sequence() if without else None
+        taken = _codes.set(iter(list(sequence.get_many(without))) if sequence else None)
+        try:
+            parties = cls.create(values)
+        finally:
+            _codes.reset(taken)
+        ids = [party.id for party in parties]
+        if Transaction().tasks:
+            return [{"id": id_} for id_ in ids]
+        place = {id_: number for number, id_ in enumerate(ids)}
+        return sorted(cls.read(ids, names), key=lambda row: place[row["id"]])
+
+    @classmethod
+    def preprocess_values(cls, mode, values):
+        if mode == "create" and not values.get("code"):
+            code = next(_codes.get() or iter(()), None)
+            if code is not None:
+                values = {**values, "code": code}
+        return super().preprocess_values(mode, values)
 
     @classmethod
     def koppel_write(cls, id_, values, version=None):

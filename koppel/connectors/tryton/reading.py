@@ -135,6 +135,23 @@ class Reader:
         )
         return {row["number_compact"]: row["account"] for row in rows}
 
+    def wanted(self, resource: str) -> list[str]:
+        """The names that a read of whole records asks for."""
+        return read_names(self._schema, resource)
+
+    def made(self, resource: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Record]:
+        """The records of rows that were read right after their creation, as far as they are such.
+
+        One that is no living record of that resource after all is left out.
+        """
+        found = snapshots(self._schema, self._tables, resource, rows, self.heirs(resource))
+        active = {str(row["id"]) for row in rows if row["active"]}
+        return {
+            id: snapshot.record
+            for id, snapshot in found.items()
+            if id in active and (snapshot.relations or resource != CONTACT)
+        }
+
     def _read(
         self, resource: str, domain: Domain, limit: int | None, schema: Schema
     ) -> dict[str, Snapshot]:

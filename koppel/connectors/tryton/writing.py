@@ -3,6 +3,8 @@
 * All creates of a chunk go out in one call, all updates in another. Tryton works a call in one
   transaction, so where it refuses a call, nothing was written, and the chunk is halved until the
   refusal stands alone. The same where the database rolls back a call that is too large for it.
+* With the server's module `koppel` a create answers with the records as they are then: no second
+  call reads them back.
 * A create carries its key (`koppel_key`, unique in the database): a repeat is refused there, and
   then answered with the record that the first one made. Without the server's module `koppel` there
   is no key: then the one record that holds all fields of the create is taken for it.
@@ -32,7 +34,7 @@ from koppel.connectors.base import (
     Write,
     Written,
 )
-from koppel.connectors.http import ReplyLost
+from koppel.connectors.http import ReplyLost, Unauthorized
 from koppel.connectors.tryton.reading import Reader
 from koppel.connectors.tryton.records import Snapshot
 from koppel.connectors.tryton.rpc import (
@@ -75,6 +77,7 @@ class Writer:
         self._tables = tables
         self._hard = hard_delete
         self._sleep = sleep
+        self._at_once = True
 
     def write(self, batch: Sequence[Write]) -> list[Outcome]:
         """One outcome for each write, in the same order."""
@@ -135,14 +138,31 @@ class Writer:
         if not ready:
             return
         try:
-            numbers: list[int] = self._effect("create", values, alone=len(ready) == 1)
+            rows = self._make(ready[0][1].resource, values)
         except ReplyLost as lost:
             outcomes.update({index: Unknown(message=lost.message) for index, _ in ready})
         except CallRefused as refused:
             self._create_refused(ready, refused, outcomes, fresh)
         else:
-            ids = [str(number) for number in numbers]
-            self._read_back(list(zip(ready, ids, strict=True)), outcomes)
+            ids = [str(row["id"]) for row in rows]
+            self._read_back(list(zip(ready, ids, strict=True)), outcomes, rows)
+
+    def _make(self, resource: str, values: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """One call that creates; with the module `koppel` the rows come back whole."""
+        alone = len(values) == 1
+        if self._schema.module and self._at_once:
+            names = self._reader.wanted(resource)
+            try:
+                rows: list[dict[str, Any]] = self._effect(
+                    "koppel_create", values, names, alone=alone
+                )
+                return rows
+            except Unauthorized as error:
+                if error.status != 403:
+                    raise
+                # An older module has no such method; Tryton refused before it did anything.
+                self._at_once = False
+        return [{"id": number} for number in self._effect("create", values, alone=alone)]
 
     def _create_refused(
         self,
@@ -316,12 +336,24 @@ class Writer:
                     raise TryLater(busy.message, place=self._session.name) from None
                 self._sleep(waits.pop(0))
 
-    def _read_back(self, done: Sequence[tuple[tuple[int, Write], str]], outcomes: Outcomes) -> None:
+    def _read_back(
+        self,
+        done: Sequence[tuple[tuple[int, Write], str]],
+        outcomes: Outcomes,
+        rows: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """`rows`: what the write's own answer said of the records already, if it did."""
         if not done:
             return
         resource = done[0][0][1].resource
         try:
-            found = self._reader.fetch(resource, [id for _, id in done])
+            whole = [row for row in rows if len(row) > 1]
+            found: dict[str, Record | Gone] = {}
+            if whole:
+                found.update(self._reader.made(resource, whole))
+            left = [id for _, id in done if id not in found]
+            if left:
+                found.update(self._reader.fetch(resource, left))
         except TryLater as error:
             message = f"it was written, but could not be read back: {error.message}"
             outcomes.update({item[0]: Unknown(message=message) for item, _ in done})
