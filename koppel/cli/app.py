@@ -61,6 +61,7 @@ def load() -> typer.Typer:
         orders,
         people,
         runs,
+        schedules,
         serve,
         setup,
     )

@@ -14,9 +14,10 @@ from koppel.cli.runs import show_result
 from koppel.cli.session import PERSON, Session, out, plain, table
 from koppel.engine import Engine
 from koppel.engine.assess import Assessor
-from koppel.engine.audit import Auditor, EntityAudit, selection
+from koppel.engine.audit import EntityAudit, selection
 from koppel.engine.load import Fill, plan_load
 from koppel.engine.pace import Pace, Pacing, Remaining, per_system, quiet_hours
+from koppel.engine.schedules import audit_and_keep
 from koppel.errors import NeedsUser
 from koppel.insight.assess import Assumptions
 from koppel.insight.assess_page import effort, page
@@ -33,6 +34,9 @@ def audit_(
     repair: Annotated[
         bool, typer.Option("--repair", help="Make a plan that puts right what is found.")
     ] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="Show what the last audits came to; reads nothing.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Prove that both sides agree, or list what does not, each with its cause. Writes nothing.
@@ -40,10 +44,12 @@ def audit_(
     Exit code 0: in step at that moment. 3: something is not.
     """
     here = session(context, json)
+    if history:
+        _show_history(here)
+        return
     run: Run | None = None
     with here.engine("reading versions") as engine:
-        auditor = Auditor(engine.store, engine.lines, progress=engine.progress)
-        audits = auditor.audit(entities or None)
+        audits, _ = audit_and_keep(engine, entities or None, trigger="manual", user=here.user)
         chosen = selection(audits)
         if repair and chosen:
             run = engine.plan(selection=chosen, user=here.user, trigger="audit")
@@ -56,6 +62,42 @@ def audit_(
     here.print(value, lambda _: _show_audit(here, audits, run, repair))
     if not in_step:
         raise typer.Exit(PERSON)
+
+
+def _show_history(here: Session) -> None:
+    rows = [
+        {
+            "audit": row.id,
+            "began": row.began,
+            "trigger": row.trigger,
+            "by": row.by,
+            "in_step": row.in_step,
+            "counts": row.counts,
+        }
+        for row in here.store().audits.recent()
+    ]
+    here.print(
+        rows,
+        lambda found: table(
+            "Audits",
+            ("audit", "began (UTC)", "asked by", "in step", "equal", "what was not"),
+            [
+                (
+                    row["audit"],
+                    f"{row['began']:%Y-%m-%d %H:%M:%S}",
+                    row["by"] or row["trigger"],
+                    "yes" if row["in_step"] else "NO",
+                    sum(one["equal"] for one in row["counts"].values()),
+                    ", ".join(
+                        f"{many} {entity} {because.replace('_', ' ')}"
+                        for entity, one in row["counts"].items()
+                        for because, many in one["because"].items()
+                    ),
+                )
+                for row in found
+            ],
+        ),
+    )
 
 
 def _show_audit(here: Session, audits: list[EntityAudit], run: Run | None, asked: bool) -> None:

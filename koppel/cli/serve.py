@@ -17,6 +17,7 @@ from koppel.cli.app import app, session
 from koppel.cli.session import PATIENCE, Session, err
 from koppel.engine import Engine
 from koppel.engine.lines import Lines
+from koppel.engine.schedules import Scheduler
 from koppel.engine.watch import Pace, Watch
 from koppel.errors import NeedsUser
 from koppel.processes.desk import DeskPace, OrderDesk, couple_by_watch
@@ -37,6 +38,7 @@ def serve(
     free(host, port)
     store = here.store()
     watch = Watch(lambda: _engine(here), config.now, Pace(poll=poll, sweep=sweep))
+    scheduler = Scheduler(lambda: _engine(here), config.now)
     desk = OrderDesk(lambda: _engine(here), couple_by_watch(watch, store), DeskPace(poll=poll))
     _keep_sessions(here)
     server = _server(store, watch, desk, host, port)
@@ -45,12 +47,14 @@ def serve(
         signal.signal(name, lambda *_: stop.set())
     watch.start()
     desk.start()
+    scheduler.start()
     thread = threading.Thread(target=server.run, name="koppel-web", daemon=True)
     thread.start()
     here.say(f"Koppel serves on http://{host}:{port} (stop: Ctrl-C)")
     stop.wait()
     err.print("Stopping: what is being written is finished first.")
     desk.stop()
+    scheduler.stop()
     watch.stop()
     server.close()
 

@@ -18,6 +18,7 @@ from koppel.engine import Engine, naming
 from koppel.engine.lines import HINT_SECRET
 from koppel.errors import NeedsUser
 from koppel.mapping.document import default_rule, load_mapping, load_rule
+from koppel.mapping.schedule import load_schedules
 from koppel.processes import settings
 from koppel.store import Store
 from koppel.sync.rule import SIDES, Side
@@ -234,7 +235,7 @@ def rename(
     )
 
 
-KINDS = ("rule", "mapping", "overlay", "process")
+KINDS = ("rule", "mapping", "overlay", "process", "schedule")
 
 
 @app.command()
@@ -294,6 +295,9 @@ def import_(
     for name, text in read.get(settings.KIND, {}).items():
         settings.parse_settings(text, source=f"{file}: {settings.KIND} {name}")
     store = here.store()
+    names = [row.name for row in store.connections.all()]
+    for name, text in read.get("schedule", {}).items():
+        load_schedules(text, source=f"{file}: schedule {name}", connections=names)
     versions = {
         f"{kind} {name}": store.documents.put(kind, name, text, author=here.user)
         for kind in KINDS

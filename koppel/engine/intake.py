@@ -90,13 +90,14 @@ class Intake:
         self.links = Links(store, run, line.parents)
         self.work = Work()
 
-    def changes(self) -> Work:
-        """Everything since the cursors."""
+    def changes(self, sides: Collection[Side] = SIDES) -> Work:
+        """Everything since the cursors of these sides, and what waits on either."""
         for side, lane in self._line.lanes.items():
-            with ThreadPoolExecutor(1) as caller:
-                for page, fetched in self._ahead(side, lane, caller):
-                    self._take(side, lane, page.changes, fetch=fetched)
-                    self.work.cursors[side] = page.cursor
+            if side in sides:
+                with ThreadPoolExecutor(1) as caller:
+                    for page, fetched in self._ahead(side, lane, caller):
+                        self._take(side, lane, page.changes, fetch=fetched)
+                        self.work.cursors[side] = page.cursor
             self._waiting(side, lane)
         self._resolved()
         return self.work

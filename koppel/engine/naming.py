@@ -65,6 +65,9 @@ def rename(store: Store, old: str, new: str, *, user: str = "") -> None:
         for name in documents.names("process"):
             text = documents.get("process", name) or ""
             documents.put("process", name, _renamed(text, side, old, new), author=user)
+        for name in documents.names("schedule"):
+            text = documents.get("schedule", name) or ""
+            documents.put("schedule", name, _keyed(text, old, new), author=user)
         for kind in _OF_CONNECTION:
             for name in documents.names(kind):
                 connection, slash, rest = name.partition("/")
@@ -79,6 +82,15 @@ def _renamed(text: str, side: Side, old: str, new: str) -> str:
     for table in (document.get("connections"), document):
         if table is not None and table.get(side) == old:
             table[side] = new
+    return tomlkit.dumps(document)
+
+
+def _keyed(text: str, old: str, new: str) -> str:
+    """Schedules speak of connections as the keys of tables."""
+    document: Any = tomlkit.parse(text)
+    for table in (document.get("poll"), document.get("quiet")):
+        if table is not None and old in table:
+            table[new] = table.pop(old)
     return tomlkit.dumps(document)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -144,8 +144,12 @@ class Engine:
         sweep: bool = True,
         user: str = "",
         trigger: str = "manual",
+        connections: Collection[str] | None = None,
     ) -> Run:
-        """Plan and apply in one go; a plan that a guard holds is left for a person."""
+        """Plan and apply in one go; a plan that a guard holds is left for a person.
+
+        `connections`: only these are read for changes; what is found goes to both sides.
+        """
         wanted = entities or (list(selection) if selection else None)
         with self._writing(wanted) as scope:
             run = self.store.runs.start(
@@ -153,7 +157,7 @@ class Engine:
             )
             with self._closing(run):
                 lines = self._begin(run, wanted)
-                self._plan(run, lines, selection, sweep)
+                self._plan(run, lines, selection, sweep, connections)
                 if run.state == "ready":
                     owing = self._apply(run, lines, self._cursors(run))
                     self._passes(run, lines, owing)
@@ -201,14 +205,19 @@ class Engine:
         )
 
     def _plan(
-        self, run: Run, lines: Sequence[Line], selection: Selection | None, sweep: bool
+        self,
+        run: Run,
+        lines: Sequence[Line],
+        selection: Selection | None,
+        sweep: bool,
+        connections: Collection[str] | None = None,
     ) -> None:
         reasons: list[str] = []
         counts: dict[str, Any] = {}
         cursors: list[list[str]] = []
         drift = self.lines.drift(lines)
         for line in lines:
-            intake = self._take_in(run, line, selection, sweep)
+            intake = self._take_in(run, line, selection, sweep, connections)
             work = intake.work
             made = self._steps(run, line, intake)
             counts[line.entity] = {**made, "read": work.read, "echoes": work.echoes}
@@ -225,7 +234,14 @@ class Engine:
         )
         self.store.runs.supersede(run)
 
-    def _take_in(self, run: Run, line: Line, selection: Selection | None, sweep: bool) -> Intake:
+    def _take_in(
+        self,
+        run: Run,
+        line: Line,
+        selection: Selection | None,
+        sweep: bool,
+        connections: Collection[str] | None,
+    ) -> Intake:
         intake = Intake(self.store, line, run, self.progress)
         if selection is not None:
             chosen = selection.get(line.entity, {})
@@ -233,9 +249,14 @@ class Engine:
             asked = run.trigger not in _ROUTINE
             intake.only({side: list(ids) for side, ids in chosen.items()}, both=asked)
         else:
+            read: list[Side] = [
+                side
+                for side, lane in line.lanes.items()
+                if connections is None or lane.name in connections
+            ]
             sides = self._to_sweep(line, sweep)
-            intake.changes()
-            intake.sweep(sides)
+            intake.changes(read)
+            intake.sweep([side for side in sides if side in read])
         return intake
 
     def _to_sweep(self, line: Line, sweep: bool) -> list[Side]:

@@ -1,7 +1,8 @@
 """The watch: brings changes across while Koppel serves, by hints, by polling and at a press.
 
 One thread does all the writing. Hints for one record coalesce; a pressed button goes before hints,
-and hints before polling. A system that is away is asked again later, and nobody is held up.
+and hints before polling. A system that is away is asked again later, and nobody is held up. How
+often each system is looked at, and when it is left in peace, is a schedule; a press never waits.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from koppel.engine.polling import Polling
 from koppel.engine.runner import Engine
 from koppel.errors import KoppelError, TryLater
 from koppel.store import Store
@@ -100,25 +102,29 @@ class Watch:
 
     def _run(self) -> None:
         engine = self._make_engine()
-        next_poll = self._clock()
+        polling = Polling(engine.store, self._clock, self.pace.poll)
         next_sweep = self._clock() + timedelta(seconds=self.pace.sweep)
         try:
             while True:
-                presses, hints = self._wait(next_poll)
+                polling.follow()
+                presses, hints = self._wait(polling.until())
                 if self._stopping:
                     return
                 for press in presses:
                     self._press(engine, press)
-                if hints:
+                if hints and not polling.quiet():
                     self._guarded(engine, partial(self._hinted, engine, hints))
-                if self._clock() >= next_poll:
+                due = polling.due()
+                if due:
                     sweep = self._clock() >= next_sweep
                     if sweep:
                         engine.lines.refresh()
-                    fine = self._guarded(engine, partial(engine.sync, trigger="poll", sweep=sweep))
+                    fine = self._guarded(
+                        engine,
+                        partial(engine.sync, trigger="poll", sweep=sweep, connections=due),
+                    )
                     self.last_poll = self._clock()
-                    wait = self.pace.poll if fine else self.pace.away
-                    next_poll = self._clock() + timedelta(seconds=wait)
+                    polling.looked(due, again=None if fine else self.pace.away)
                     if sweep and fine:
                         next_sweep = self._clock() + timedelta(seconds=self.pace.sweep)
         finally:

@@ -12,7 +12,7 @@ from koppel.errors import NeedsUser
 from koppel.store import bulk
 from koppel.store.auditlog import AuditLog
 from koppel.store.codec import decode, encode
-from koppel.store.models import Conflict, Event, Notice, Pending, Quarantine, Review, Run
+from koppel.store.models import Alarm, Conflict, Event, Notice, Pending, Quarantine, Review, Run
 from koppel.store.opening import Clock
 from koppel.sync.rule import Side
 from koppel.sync.state import FieldConflict, FieldNotice
@@ -311,6 +311,7 @@ class InboxStore:
             "pending": Pending.objects.filter(waits_for="").count(),
             "waiting": Pending.objects.filter(~Q(waits_for="")).count(),
             "held": Run.objects.filter(state="held").count(),
+            "alarms": Alarm.objects.filter(state="open").count(),
         }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.db import transaction
+
 from koppel.store.models import ScheduleState
 from koppel.store.opening import Clock
 
@@ -20,13 +22,19 @@ class ScheduleStore:
 
     def begin(self, name: str, due: datetime | None) -> bool:
         """A job begins. `due` None: by hand. False where another process has done this one."""
-        if due is not None and ScheduleState.objects.filter(name=name, due__gte=due).exists():
-            return False
-        values: dict[str, object] = {"began": self._clock(), "ended": None, "outcome": "running"}
-        if due is not None:
-            values["due"] = due
-        ScheduleState.objects.update_or_create(name=name, defaults=values)
-        return True
+        with transaction.atomic():
+            row, _ = ScheduleState.objects.select_for_update().get_or_create(name=name)
+            if due is not None:
+                if row.due is not None and row.due >= due:
+                    return False
+                row.due = due
+            row.began, row.ended, row.outcome, row.text = self._clock(), None, "running", ""
+            row.save()
+            return True
+
+    def known_from_now(self, name: str) -> None:
+        """The job is new or another one: what was due before is none of its business."""
+        ScheduleState.objects.update_or_create(name=name, defaults={"due": self._clock()})
 
     def end(self, name: str, outcome: str, text: str) -> None:
         """How it ended: `done`, `held`, `later` or `failed`, and a sentence."""

@@ -539,3 +539,38 @@ def test_progress_is_shown_on_a_terminal_only(
     with Session(home=shell.home, user="t", json=True).progress("working") as tell:
         tell("reading partner", 3)
     assert shell.capture.readouterr().err == ""
+
+
+def test_schedules_are_set_listed_run_and_removed(shell: Shell) -> None:
+    fill_erp(shell.erp, 2)
+    shell("schedule", "zone", "Europe/Berlin")
+    told = shell.ask("schedule", "set", "nightly", "--run", "sync", "--cron", "30 2 * * *")
+    assert told["next"]
+    assert "proof runs next on" in shell(
+        "schedule", "set", "proof", "--run", "audit", "--cron", "0 4 * * *"
+    )
+    shell("schedule", "quiet", "erp", "mon-fri 8:00-18:00", "22-6")
+    shell("schedule", "poll", "crm", "0")
+    listed = shell.ask("schedule", "list")
+    assert [job["name"] for job in listed["jobs"]] == ["nightly", "proof"]
+    assert listed["quiet"] == {"erp": ["mon-fri 8:00-18:00", "22-6"]}
+    assert shell.ask("schedule", "run", "nightly")["state"] == "done"
+    assert shell.ask("schedule", "run", "proof")["text"] == "in step"
+    text = shell("schedule", "list")
+    for part in ("30 2 * * *", "only by hints and jobs", " writes", "in step"):
+        assert part in text
+    assert [row["trigger"] for row in shell.ask("audit", "--history")] == ["schedule"]
+    shell("schedule", "remove", "nightly")
+    assert "no job" in shell("schedule", "run", "nightly", code=PERSON)
+    assert "no cron" in shell("schedule", "set", "x", "--cron", "at night", code=PERSON)
+    assert "no time zone" in shell("schedule", "zone", "Mars/Olympus", code=PERSON)
+    assert "no such connection" in shell("schedule", "quiet", "sap", "8-18", code=PERSON)
+
+
+def test_an_alarm_is_shown_and_closed(shell: Shell) -> None:
+    shell.store().alarms.raise_("audit", "", "1 drifted.", remedy="koppel audit --repair")
+    (alarm,) = shell.ask("alarms")
+    assert alarm["text"] == "1 drifted."
+    assert shell.ask("status")["waits"]["alarms"] == 1
+    assert shell.ask("alarms", "--close", str(alarm["number"])) == []
+    assert "no open alarm" in shell("alarms", "--close", "99", code=PERSON)
