@@ -8,14 +8,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import phonenumbers
 from msgspec import Struct
 from stdnum import get_cc_module
 
-from koppel.sync.names import company_name, listed, own_domain, person_name, street, town
+from koppel.model import EXTRA
+from koppel.sync.names import (
+    company_name,
+    listed,
+    own_domain,
+    person_name,
+    product_words,
+    street,
+    town,
+)
 
+_ean: Any = import_module("stdnum.ean")
 _EU_VAT: Any = get_cc_module("eu", "vat")
 _SWISS_UID: Any = get_cc_module("ch", "uid")
 _NORWEGIAN: Any = get_cc_module("no", "orgnr")
@@ -37,7 +48,8 @@ class Features(Struct, frozen=True, array_like=True, gc=False):
     `words` is the folded name without the legal form (a contact's family name), `given` a person's
     given names. `codes` are identifiers as "kind:value" ("iban:..", "gtin:.."). `phones` are in
     E.164 where the number could be read, digits otherwise. `domains` never holds a public mail
-    service.
+    service. `birth` is a date of birth as YYYYMMDD. Of a product, `text` is the description's words
+    and `measures` the figures in its name.
     """
 
     entity: str
@@ -53,6 +65,9 @@ class Features(Struct, frozen=True, array_like=True, gc=False):
     domains: tuple[str, ...] = ()
     phones: tuple[str, ...] = ()
     places: tuple[Place, ...] = ()
+    birth: str = ""
+    text: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()
 
 
 def features(entity: str, canonical: Mapping[str, Any]) -> Features:
@@ -70,6 +85,8 @@ def _partner(canonical: Mapping[str, Any]) -> Features:
     name = _text(canonical, "name")
     person = canonical.get("kind") == "person"
     words, form = company_name(name)
+    if person and not form:
+        words = tuple(dict.fromkeys(person_name(name)))
     vat, valid = vat_id(_text(canonical, "tax_id"), country)
     codes = [
         f"{kind}:{value}"
@@ -93,6 +110,7 @@ def _partner(canonical: Mapping[str, Any]) -> Features:
         domains=_domains(mail, _text(canonical, "website")),
         phones=_phones(canonical, ("phone", "mobile", "fax"), country),
         places=places,
+        birth=_birth(canonical) if person else "",
     )
 
 
@@ -115,22 +133,46 @@ def _contact(canonical: Mapping[str, Any]) -> Features:
         domains=_domains(mail, ""),
         phones=_phones(canonical, ("mobile", "phone"), country),
         places=places,
+        birth=_birth(canonical),
     )
+
+
+_FIGURE = re.compile(r"\d+(?:[.,]\d+)?")
 
 
 def _item(entity: str, canonical: Mapping[str, Any]) -> Features:
-    codes = [
-        f"{kind}:{value}"
-        for kind in ("gtin", "number", "code", "sku")
-        if (value := _code(canonical, kind))
-    ]
+    name = _text(canonical, "name")
+    number = next(filter(None, (_code(canonical, kind) for kind in ("number", "code", "sku"))), "")
+    codes = {
+        "number": number,
+        "gtin": _gtin(_text(canonical, "gtin")),
+        "maker": _code(canonical, "maker_number"),
+    }
     return Features(
-        entity=entity, words=company_name(_text(canonical, "name"))[0], codes=tuple(codes)
+        entity=entity,
+        words=product_words(name),
+        codes=tuple(f"{kind}:{value}" for kind, value in codes.items() if value),
+        text=product_words(_text(canonical, "description"))[:40],
+        measures=tuple(sorted({one.replace(",", ".") for one in _FIGURE.findall(name)})),
     )
+
+
+def _gtin(text: str) -> str:
+    """A GTIN in fourteen digits; "" where its check digit does not hold."""
+    digits = "".join(c for c in text if c.isdigit())
+    return digits.zfill(14) if digits and _ean.is_valid(digits) else ""
+
+
+def _birth(canonical: Mapping[str, Any]) -> str:
+    digits = "".join(c for c in _text(canonical, "birth_date")[:10] if c.isdigit())
+    return digits if len(digits) == 8 else ""
 
 
 def _text(canonical: Mapping[str, Any], name: str) -> str:
     value = canonical.get(name)
+    if value is None:
+        # A field that is not of the model is one of the user's own.
+        value = canonical.get(EXTRA + name)
     return "" if value is None else str(value).strip()
 
 
@@ -217,27 +259,60 @@ def block_keys(record: Features) -> tuple[str, ...]:
     keys: list[str] = []
     if record.vat:
         keys.append(f"vat:{record.vat}")
-    keys += record.codes
+    if record.entity in ("partner", "contact"):
+        keys += record.codes
     keys += [f"mail:{mail}" for mail in record.mails]
     keys += [f"phone:{number}" for number in record.phones]
     keys += [f"domain:{domain}" for domain in record.domains]
+    if record.birth:
+        # By the initials of either name: a day has many birthdays, and names are swapped.
+        keys += [f"birth:{record.birth} {word[:1]}" for word in record.words[:3]]
     if record.entity == "contact":
         family = "".join(record.words)
         keys.append(f"name:{family}")
         if record.given:
             keys.append(f"name:{family} {record.given[0][:1]}")
+    elif record.entity == "partner":
+        keys += _name_keys(record) + _place_keys(record)
     else:
-        words = sorted(set(record.words), key=lambda word: (-len(word), word))[:3]
-        keys += [f"name:{word}" for word in words]
-        if len(words) > 1:
-            keys.append(f"name:{''.join(record.words)}")
-            keys.append(f"words:{min(words[:2])} {max(words[:2])}")
-        for place in record.places:
-            if place.street and place.postal_code:
-                keys.append(f"place:{place.postal_code} {place.street} {place.house}")
-        if record.places and record.places[0].postal_code:
-            keys += [f"zip:{record.places[0].postal_code} {word[:4]}" for word in words[:2]]
+        keys += _item_keys(record) + _name_keys(record)
     return tuple(dict.fromkeys(keys))
 
 
-STRONG_KEYS = listed("vat tax register iban gtin number code sku mail phone")
+def _longest(record: Features) -> list[str]:
+    return sorted(set(record.words), key=lambda word: (-len(word), word))[:3]
+
+
+def _name_keys(record: Features) -> list[str]:
+    words = _longest(record)
+    keys = [f"name:{word}" for word in words]
+    if len(words) > 1:
+        keys.append(f"name:{''.join(record.words)}")
+        keys.append(f"words:{min(words[:2])} {max(words[:2])}")
+    return keys
+
+
+def _place_keys(record: Features) -> list[str]:
+    keys = [
+        f"place:{place.postal_code} {place.street} {place.house}"
+        for place in record.places
+        if place.street and place.postal_code
+    ]
+    if record.places and record.places[0].postal_code:
+        code = record.places[0].postal_code
+        keys += [f"zip:{code} {word[:4]}" for word in _longest(record)[:2]]
+    if record.person:
+        # People are misspelt more than streets are, and a household is small.
+        keys += [f"street:{place.street} {place.house}" for place in record.places if place.street]
+    return keys
+
+
+def _item_keys(record: Features) -> list[str]:
+    """A GTIN by its middle, so that packings meet; a number whoever gave it."""
+    return [
+        f"gtin:{value[1:13]}" if kind == "gtin" else f"item:{value}"
+        for kind, _, value in (code.partition(":") for code in record.codes)
+    ]
+
+
+STRONG_KEYS = listed("vat tax register iban gtin item mail phone")

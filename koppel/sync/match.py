@@ -11,10 +11,12 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
+from koppel.sync.evidence import Band, Learned, Score
 from koppel.sync.features import STRONG_KEYS, Features, Place, block_keys, features
+from koppel.sync.likeness import Rarity
 from koppel.sync.pairing import Pair, Pairing, pair_up
 from koppel.sync.rule import MatchRule
-from koppel.sync.scoring import Band, Rarity, Score, score
+from koppel.sync.scoring import score
 
 __all__ = [
     "Band",
@@ -90,7 +92,12 @@ class Index:
                     yield record_id
 
 
-def match(left: Mapping[str, Features], right: Mapping[str, Features], rule: MatchRule) -> Pairing:
+def match(
+    left: Mapping[str, Features],
+    right: Mapping[str, Features],
+    rule: MatchRule,
+    learned: Learned | None = None,
+) -> Pairing:
     """Match two sets of one entity's records in memory; ids are the keys of both mappings."""
     rarity = rarity_from(left, right)
     index = Index(right)
@@ -98,7 +105,10 @@ def match(left: Mapping[str, Features], right: Mapping[str, Features], rule: Mat
         (left_id, right_id, scored)
         for left_id, record in left.items()
         for right_id in index.candidates(record)
-        if (scored := score(record, index[right_id], rarity=rarity, rule=rule)).band != "different"
+        if (
+            scored := score(record, index[right_id], rarity=rarity, rule=rule, learned=learned)
+        ).band
+        != "different"
     )
 
 

@@ -24,6 +24,14 @@ def fold(text: str) -> str:
     return _DIGRAPH.sub(r"\1\2", plain)
 
 
+_PART = re.compile(r"\d+(?:[.,]\d+)?|[a-z]+")
+
+
+def product_words(text: str) -> tuple[str, ...]:
+    """The folded words and figures of a product's name, each once: "12V" and "12 V" are one."""
+    return tuple(dict.fromkeys(_PART.findall(fold(text))))
+
+
 def listed(text: str) -> frozenset[str]:
     """The words of a text as a set: a table that stays readable."""
     return frozenset(text.split())

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from koppel.sync.scoring import Score
+from koppel.sync.evidence import Score
 
 CLEARLY = 4.0
 """How far (in log odds) the best must be ahead of the second: less than a matching identifier
