@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from stdnum.at import uid as at_uid
 from stdnum.ch import uid as ch_uid
@@ -140,21 +140,31 @@ class MatchingWorld:
 
 def world(count: int, *, seed: int = 1, shared: float = 0.7, twice: float = 0.01) -> MatchingWorld:
     """About `count` partners on each side, of which that share is on both; some are there twice."""
-    chance = random.Random(seed)
     found = MatchingWorld()
+    for side, number, company, row in records(count, seed=seed, shared=shared, twice=twice):
+        rows: dict[str, dict[str, Any]] = getattr(found, side)
+        rows[number] = row
+        found.company[number] = company
+    return found
+
+
+def records(
+    count: int, *, seed: int = 1, shared: float = 0.7, twice: float = 0.01
+) -> Iterator[tuple[Literal["crm", "erp"], str, int, dict[str, Any]]]:
+    """The same one by one: side, id, whose it is, canonical partner."""
+    chance = random.Random(seed)
     both = round(count * shared)
     alone = count - both - round(count * twice)
     for company in _companies(both + 2 * alone, chance):
         place = company.key
-        sides = ("crm", "erp") if place < both else (("crm",) if place % 2 else ("erp",))
+        sides: tuple[Literal["crm", "erp"], ...] = ("crm", "erp")
+        if place >= both:
+            sides = ("crm",) if place % 2 else ("erp",)
         for side in sides:
-            rows: dict[str, dict[str, Any]] = getattr(found, side)
             copies = 2 if chance.random() < twice else 1
             for copy in range(copies):
                 number = f"{side}-{place}-{copy}"
-                rows[number] = _written(company, chance, careless=side == "crm")
-                found.company[number] = place
-    return found
+                yield side, number, place, _written(company, chance, careless=side == "crm")
 
 
 def _companies(count: int, chance: random.Random) -> Iterator[Company]:

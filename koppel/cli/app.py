@@ -58,6 +58,7 @@ def load() -> typer.Typer:
     from koppel.cli import (  # noqa: F401  (they add their commands)
         golive,
         inbox,
+        matching,
         orders,
         people,
         runs,

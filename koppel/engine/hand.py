@@ -77,6 +77,7 @@ def answer(store: Store, number: int, says: str, *, by: str) -> Review:
             _both_free(store, row)
         if says != "later":
             _refresh(store, row.entity, row.crm_id, row.erp_id, by)
+            store.replica.refresh_reviewed(row.entity)
         store.inbox.log(by, "answer", f"review {number}", says=says)
     return row
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from koppel.engine.lessons import taught
 from koppel.engine.lines import Line
 from koppel.store import Store
 from koppel.store.pairs import Scored
@@ -101,13 +102,14 @@ def _answered(store: Store, line: Line, answers: Mapping[tuple[str, str], str]) 
 
 
 class _Comparer:
-    """Compares candidates, with their features and what is rare among all records."""
+    """Compares candidates, with what is rare among all records and what answers have taught."""
 
     def __init__(self, store: Store, line: Line) -> None:
         self._rule = line.rule.match
         self._crm = _Traits(store, line.entity, "crm")
         self._erp = _Traits(store, line.entity, "erp")
-        self._rarity = _rarity(store, line)
+        self._rarity = rarity_in(store, line)
+        self._learned = taught(store, line.entity, line.rule.match, lambda: self._rarity)
 
     def scores(self, chunk: list[tuple[str, str]]) -> Iterator[tuple[str, str, Score, bool]]:
         """Each pair with its score, and whether one of the two is coupled already."""
@@ -115,7 +117,7 @@ class _Comparer:
         erp = self._erp.of({erp_id for _, erp_id in chunk})
         for crm_id, erp_id in chunk:
             (one, crm_taken), (two, erp_taken) = crm[crm_id], erp[erp_id]
-            found = score(one, two, rarity=self._rarity, rule=self._rule)
+            found = score(one, two, rarity=self._rarity, rule=self._rule, learned=self._learned)
             yield crm_id, erp_id, found, crm_taken or erp_taken
 
 
@@ -139,7 +141,7 @@ class _Traits:
         return self._kept
 
 
-def _rarity(store: Store, line: Line) -> Rarity:
+def rarity_in(store: Store, line: Line) -> Rarity:
     """How rare each word and domain is among all records; counted anew when many came or went.
 
     Exact up to `_WORDS` different words at a time. Beyond, words that were seen only once so far

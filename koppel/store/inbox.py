@@ -269,6 +269,42 @@ class InboxStore:
         rows = Review.objects.filter(entity=entity, state__in=["same", "different"])
         return {(row.crm_id, row.erp_id): row.state for row in rows}
 
+    def unseen_answers(self, entity: str) -> dict[int, tuple[tuple[str, str], bool]]:
+        """Answers whose evidence was not kept yet: number -> ((CRM id, ERP id), the same?).
+
+        Without those that say "different" of a record that was called the same as another one: it
+        exists twice, and one of its likenesses had to be refused.
+        """
+        answered = Review.objects.filter(entity=entity, state__in=["same", "different"])
+        called = answered.filter(state="same")
+        rows = answered.filter(evidence=[]).exclude(
+            Q(state="different")
+            & (Q(crm_id__in=called.values("crm_id")) | Q(erp_id__in=called.values("erp_id")))
+        )
+        return {row.id: ((row.crm_id, row.erp_id), row.state == "same") for row in rows}
+
+    def keep_evidence(self, found: Mapping[int, Sequence[tuple[str, float]]]) -> None:
+        """What spoke for and against answered pairs, by number."""
+        rows = list(Review.objects.filter(id__in=list(found)))
+        for row in rows:
+            row.evidence = [list(one) for one in found[row.id]]
+        Review.objects.bulk_update(rows, ["evidence"], batch_size=200)
+
+    def lessons(self, entity: str, limit: int = 2000) -> list[tuple[list[tuple[str, float]], bool]]:
+        """The newest answers that teach: (evidence, whether the two are the same)."""
+        rows = Review.objects.filter(
+            entity=entity, state__in=["same", "different"], teaches=True
+        ).exclude(evidence=[])
+        return [
+            ([(kind, points) for kind, points in row.evidence], row.state == "same")
+            for row in rows.order_by("-at", "-id")[:limit]
+        ]
+
+    def let_teach(self, entity: str, teach: bool) -> int:
+        """Let all answers given so far teach the weights, or none; how many that changed."""
+        rows = Review.objects.filter(entity=entity, state__in=["same", "different"])
+        return rows.exclude(teaches=teach).update(teaches=teach)
+
     def under_review(self, entity: str, side: Side, records: Iterable[str]) -> set[str]:
         """Those of these records that an open proposal names."""
         sql = (

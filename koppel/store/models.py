@@ -275,6 +275,9 @@ class Review(models.Model):
     state = models.CharField(max_length=10, default="open")
     by = models.CharField(max_length=120, default="")
     at = models.DateTimeField()
+    evidence = models.JSONField(default=list)
+    """Of an answered pair: (kind, points) of what spoke for and against it."""
+    teaches = models.BooleanField(default=True)
 
     class Meta:
         constraints = [

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from koppel.store import bulk
 from koppel.store.bulk import chunks
 from koppel.store.codec import decode_record, encode_record
-from koppel.store.models import BlockKey, Replica
+from koppel.store.models import BlockKey, Replica, Review
 from koppel.store.opening import Clock
 from koppel.store.values import ReplicaRow
 from koppel.sync.rule import Side
@@ -107,6 +107,13 @@ class ReplicaStore:
     def refresh_uncoupled(self, entity: str) -> None:
         """Let the next plan look at every uncoupled record of an entity again."""
         Replica.objects.filter(entity=entity, coupled=False).update(fresh=True)
+
+    def refresh_reviewed(self, entity: str) -> None:
+        """Let the next plan weigh again what waits for a person's word."""
+        for side in ("crm", "erp"):
+            asked = Review.objects.filter(entity=entity, state="open").values(f"{side}_id")
+            rows = Replica.objects.filter(entity=entity, side=side, coupled=False)
+            rows.filter(record__in=asked).update(fresh=True)
 
     def remove(self, entity: str, side: Side, records: Iterable[str]) -> None:
         """Forget records that are gone."""

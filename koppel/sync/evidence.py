@@ -2,7 +2,7 @@
 
 Points are natural logarithms of odds; they add up, and the value is the probability they come to.
 What people answered may move the points of a kind of evidence a little (`Learned`); it never turns
-evidence round, and it never moves the bounds.
+evidence round, and never lifts a bound that an identifier sets.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ Learned = Mapping[str, float]
 
 TOTAL = 2.0
 """What all learned points of one comparison may come to, either way."""
+CONFIRMED = 0.8
+"""Learned points from which on prudence alone no longer keeps a comparison below a couple."""
 REFUTED = -0.8
 """Learned points of a comparison below which a mere name is no longer worth a person's look."""
 
@@ -43,11 +45,16 @@ class Evidence(NamedTuple):
 
 
 class Judged(Struct, frozen=True, gc=False):
-    """What speaks for and against, and what the value may come to at least and at most."""
+    """What speaks for and against, and what the value may come to at least and at most.
+
+    `firm`: no answer lifts the upper bound, for an identifier contradicts, or nothing but a name is
+    there.
+    """
 
     evidence: tuple[Evidence, ...]
     low: float = 0.0
     high: float = 1.0
+    firm: bool = True
 
     @property
     def points(self) -> float:
@@ -70,14 +77,16 @@ class Score(Struct, frozen=True, gc=False):
 
 def weigh(judged: Judged, rule: MatchRule, learned: Learned | None = None) -> Score:
     """The value and the band of what was found."""
-    points, low = judged.points, judged.low
+    points, low, high = judged.points, judged.low, judged.high
     if learned:
         moved = taught(judged.evidence, learned)
         points += moved
         if moved <= REFUTED:
             low = 0.0
+        if moved >= CONFIRMED and not judged.firm:
+            high = 1.0
     value = 1.0 / (1.0 + math.exp(-max(-15.0, min(15.0, points))))
-    value = max(low, min(judged.high, value))
+    value = max(low, min(high, value))
     band: Band = "different"
     if value >= rule.couple:
         band = "couple"

@@ -35,7 +35,8 @@ def judge_persons(a: Features, b: Features, rarity: Rarity, rule: MatchRule) -> 
     named = _person_name(name, a, b)
     evidence = (Evidence(_PRIOR), *named, *born, *identity, *contacts, *place)
     low, high = _person_bounds(a, b, name, born + identity, contacts + place, rule)
-    return Judged(evidence, low, high)
+    # What keeps two people apart here, no answer lifts.
+    return Judged(evidence, low, high, firm=True)
 
 
 def _person_name(name: NameLikeness, a: Features, b: Features) -> list[Evidence]:

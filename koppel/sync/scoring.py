@@ -82,7 +82,14 @@ def _companies(a: Features, b: Features, rarity: Rarity, rule: MatchRule) -> Jud
     if name.ratio >= _SURE and _moved(contacts, place):
         evidence.append(Evidence(0.7))
     low, high = _bounds(a, b, name, identity, contacts, place, rule)
-    return Judged(tuple(evidence), low, high)
+    return Judged(tuple(evidence), low, high, _firm(name, identity, contacts + place))
+
+
+def _firm(name: NameLikeness, identity: list[Evidence], around: list[Evidence]) -> bool:
+    """Is the upper bound one that no answer may lift?"""
+    contradicted = any(one.points < 0 for one in identity)
+    witnessed = any(one.points >= 1.5 for one in around)
+    return contradicted or not witnessed or name.clash or name.group or name.ratio < 0.75
 
 
 def _moved(contacts: list[Evidence], place: list[Evidence]) -> bool:

@@ -7,6 +7,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from koppel.sync.learning import BOUND
 from koppel.sync.match import Features, Score, block_keys, features, pair_up, rarity_of, score
 from koppel.sync.rule import MatchRule
 
@@ -65,6 +66,22 @@ def test_the_order_of_two_records_does_not_matter(pair: tuple[Features, Features
 @given(partners, partners)
 def test_two_valid_vat_ids_that_differ_are_never_coupled(one: Features, two: Features) -> None:
     found = score(one, two, rarity=RARITY, rule=MatchRule())
+    if one.vat_valid and two.vat_valid and one.vat != two.vat:
+        assert found.band != "couple"
+
+
+KINDS = (
+    "same name", "similar name", "same phone", "same domain", "same address", "same town",
+    "other town", "different phones", "different VAT ids", "VAT ids of different countries",
+)  # fmt: skip
+learnings = st.dictionaries(st.sampled_from(KINDS), st.floats(-BOUND, BOUND))
+
+
+@given(partners, partners, learnings)
+def test_no_answer_couples_what_valid_vat_ids_tell_apart(
+    one: Features, two: Features, learned: dict[str, float]
+) -> None:
+    found = score(one, two, rarity=RARITY, rule=MatchRule(), learned=learned)
     if one.vat_valid and two.vat_valid and one.vat != two.vat:
         assert found.band != "couple"
 

@@ -430,6 +430,14 @@ def test_a_proposed_pair_is_reviewed_and_answered(shell: Shell) -> None:
         shell("couplings", "answer", str(row["number"]), says)
     shell("sync")
     assert shell.ask("couplings", "review") == []
+    (weight, *_) = shell.ask("match", "weights")
+    assert weight["same"] == 1
+    assert weight["kind"] in shell("match", "weights")
+    assert "teach nothing" in shell("match", "forget")
+    assert shell.ask("match", "weights") == []
+    assert "No answer teaches" in shell("match", "weights")
+    assert "count again" in shell("match", "remember")
+    assert shell.ask("match", "weights")
 
 
 def test_quarantine_names_reason_and_remedy_and_releases(
