@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from koppel.engine.errand import Errand, Errands
 from koppel.engine.polling import Polling
 from koppel.engine.runner import Engine
 from koppel.errors import KoppelError, TryLater
@@ -65,6 +66,7 @@ class Watch:
         self.pace = pace or Pace()
         self._hints: dict[tuple[str, Side, str], None] = {}
         self._presses: list[Press] = []
+        self.errands = Errands()
         self._there = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="koppel-watch", daemon=True)
@@ -100,6 +102,13 @@ class Watch:
         press.done.wait(timeout)
         return press
 
+    def errand(self, errand: Errand) -> Errand:
+        """Do something a person asked for as soon as possible; returns at once."""
+        with self._there:
+            self.errands.add(errand)
+            self._there.notify_all()
+        return errand
+
     def _run(self) -> None:
         engine = self._make_engine()
         polling = Polling(engine.store, self._clock, self.pace.poll)
@@ -112,6 +121,8 @@ class Watch:
                     return
                 for press in presses:
                     self._press(engine, press)
+                for errand in self.errands.take():
+                    errand.run(engine)
                 if hints and not polling.quiet():
                     self._guarded(engine, partial(self._hinted, engine, hints))
                 due = polling.due()
@@ -136,12 +147,12 @@ class Watch:
     def _wait(self, until: datetime) -> tuple[list[Press], dict[tuple[str, Side, str], None]]:
         """Until there is something to do; a short while longer if hints come in."""
         with self._there:
-            while not self._stopping and not self._presses and not self._hints:
+            while not (self._stopping or self._presses or self._hints or self.errands):
                 left = (until - self._clock()).total_seconds()
                 if left <= 0:
                     break
                 self._there.wait(left)
-            if self._hints and not self._presses and not self._stopping:
+            if self._hints and not (self._presses or self.errands or self._stopping):
                 self._there.wait(self.pace.gather)
             presses, self._presses = self._presses, []
             hints, self._hints = self._hints, {}

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from koppel.store.replica import ReplicaStore
     from koppel.store.runs import RunStore
     from koppel.store.schedules import ScheduleStore
+    from koppel.store.standing import StandingStore
 
 Clock = Callable[[], datetime]
 """Gives the present time, in UTC and aware of it."""
@@ -60,10 +61,12 @@ class Store:
         from koppel.store.replica import ReplicaStore
         from koppel.store.runs import RunStore
         from koppel.store.schedules import ScheduleStore
+        from koppel.store.standing import StandingStore
 
         self.clock = clock
         self.audit_log: AuditLog = AuditLog(clock)
         self.people: PeopleStore = PeopleStore(clock)
+        self.standing: StandingStore = StandingStore(clock)
         self.connections: ConnectionStore = ConnectionStore(clock, key)
         self.documents: DocumentStore = DocumentStore(clock)
         self.couplings: CouplingStore = CouplingStore(clock)

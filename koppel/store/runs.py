@@ -83,11 +83,16 @@ class RunStore:
         return self._close(keep, ["planning", "applying"], "interrupted")
 
     def supersede(self, keep: Run) -> None:
-        """Plans that wait (ready, held) are void once another plan about their pairs was made."""
-        self._close(keep, ["ready", "held"], "superseded")
+        """Plans that wait (ready, held) are void once another plan about their pairs was made.
 
-    def _close(self, keep: Run, states: Sequence[str], state: str) -> int:
+        The plan of an undo is not, but by another undo: it names the versions that it was made
+        from, and polling would else void it while a person still reads it.
+        """
+        self._close(keep, ["ready", "held"], "superseded", undo=keep.kind == "undo")
+
+    def _close(self, keep: Run, states: Sequence[str], state: str, *, undo: bool = True) -> int:
         rows = Run.objects.filter(state__in=states).exclude(id=keep.id)
+        rows = rows if undo else rows.exclude(kind="undo")
         ids = [id for id, scope in rows.values_list("id", "scope") if meet(scope, keep.scope)]
         if not ids:
             return 0

@@ -1,12 +1,31 @@
-"""Koppel's own pages: how things stand."""
+"""Koppel's first page: how things stand, and what needs a person, in ten seconds."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
-from koppel.web.rights import OPEN, declare, needs
+from koppel.insight.silence import silence
+from koppel.store.models import Run
+from koppel.store.standing import Share
+from koppel.web import words
+from koppel.web.inbox import counts
+from koppel.web.rights import OPEN, declare, needs, rights_of
 from koppel.web.service import current
+from koppel.web.templatetags.show import number
+
+DAYS = 30
+RUNS = 8
+BAR = 60
+"""Height of the bars of the figures, in units of the drawing."""
 
 
 @declare(OPEN)
@@ -18,22 +37,129 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @needs("view")
 def home(request: HttpRequest) -> HttpResponse:
     """Are both systems up, is everything in step, what waits, what ran."""
-    store = current().store
-    watch = current().watch
-    entities = [
-        {
-            "name": name,
-            "active": store.couplings.count(name, "active"),
-            "other": store.couplings.count(name) - store.couplings.count(name, "active"),
-        }
-        for name in store.documents.names("rule")
-    ]
+    service = current()
+    standing = service.store.standing
+    entities = rights_of(request).among("view", service.store.documents.names("rule"))
+    shares = standing.shares(entities)
+    days = standing.days(DAYS)
+    total: Counter[str] = sum(days.values(), Counter())
     context = {
-        "entities": entities,
-        "connections": store.connections.all(),
-        "waits": {name: many for name, many in store.inbox.totals().items() if many},
-        "runs": store.runs.recent(12),
-        "trouble": watch.last_error,
-        "last_poll": watch.last_poll,
+        "systems": [_system(row) for row in service.store.connections.all()],
+        "shares": shares,
+        "whole": _whole(shares),
+        "oldest": standing.oldest_unsynchronised(),
+        "alarms": list(_alarms()),
+        "waits": list(_waits(request)),
+        "runs": service.store.runs.recent(RUNS),
+        "last_poll": service.watch.last_poll,
+        "figures": [
+            (_("Writes to the CRM"), total["crm"]),
+            (_("Writes to the ERP"), total["erp"]),
+            (_("Conflicts opened"), total["conflicts"]),
+            (_("Conflicts settled"), total["decided"]),
+            (_("Values put back"), total["notices"]),
+            (
+                _("Runs"),
+                Run.objects.filter(started_at__gte=service.clock() - timedelta(days=DAYS)).count(),
+            ),
+        ],
+        "bars": _bars(days),
     }
     return render(request, "web/home.html", context)
+
+
+def _system(row: Any) -> dict[str, Any]:
+    if row.paused:
+        return {"row": row, "colour": "bad", "state": _("paused"), "why": row.paused}
+    if row.away_since:
+        return {"row": row, "colour": "bad", "state": _("does not answer"), "since": row.away_since}
+    return {"row": row, "colour": "good", "state": _("answers")}
+
+
+def _whole(shares: list[Share]) -> float | None:
+    active = sum(one.active for one in shares)
+    return sum(one.in_step for one in shares) / active if active else None
+
+
+def _alarms() -> Iterator[str]:
+    """What is wrong with the coupling itself, in sentences."""
+    service = current()
+    if service.watch.last_error and service.store.runs.last(state="held") is None:
+        from koppel.web.sentences import in_language
+
+        yield in_language(service.watch.last_error)
+    for (entity, side), hours in service.store.standing.flows().items():
+        found = silence(hours, service.clock())
+        if found is not None:
+            yield _(
+                "No change of %(entity)s was seen from the %(side)s for %(hours)d hours; normally "
+                "there are about %(rate)s per hour at these times. Check whether the system still "
+                "reports its changes."
+            ) % {
+                "entity": words.word(words.ENTITIES, entity),
+                "side": words.word(words.SIDES, side),
+                "hours": found.hours,
+                "rate": number(found.per_hour, 1),
+            }
+
+
+def _waits(request: HttpRequest) -> Iterator[dict[str, Any]]:
+    """What needs a person: how many, what it means, where to settle it."""
+    many = counts()
+    told = {
+        "plans": ngettext(
+            "%(many)s plan is held: it looks like an accident, and nothing is written until you "
+            "approve or reject it.",
+            "%(many)s plans are held: they look like accidents, and nothing is written until you "
+            "approve or reject them.",
+            many["plans"],
+        ),
+        "conflicts": ngettext(
+            "%(many)s field was changed in both systems: say which value counts.",
+            "%(many)s fields were changed in both systems: say which values count.",
+            many["conflicts"],
+        ),
+        "matches": ngettext(
+            "%(many)s pair of records may be the same company or person: say whether it is.",
+            "%(many)s pairs of records may be the same company or person: say whether they are.",
+            many["matches"],
+        ),
+        "quarantine": ngettext(
+            "%(many)s record was refused by a system twice: put the cause right.",
+            "%(many)s records were refused by a system twice: put the causes right.",
+            many["quarantine"],
+        ),
+        "orders": ngettext(
+            "%(many)s order is held by a rule.",
+            "%(many)s orders are held by a rule.",
+            many["orders"],
+        ),
+    }
+    for tab, text in told.items():
+        if many[tab]:
+            yield {
+                "text": text % {"many": number(many[tab])},
+                "address": reverse("inbox_tab", kwargs={"tab": tab}),
+                "urgent": tab in ("plans", "quarantine"),
+            }
+
+
+def _bars(days: dict[Any, Counter[str]]) -> list[dict[str, Any]]:
+    """The writes of each day as two stacked bars, in units of the drawing."""
+    most = max((one["crm"] + one["erp"] for one in days.values()), default=0) or 1
+    bars = []
+    for place, (day, one) in enumerate(sorted(days.items())):
+        crm, erp = (round(BAR * one[side] / most) for side in ("crm", "erp"))
+        bars.append(
+            {
+                "day": day,
+                "crm": one["crm"],
+                "erp": one["erp"],
+                "x": place * 10,
+                "crm_height": crm,
+                "crm_y": BAR - crm,
+                "erp_height": erp,
+                "erp_y": BAR - crm - erp,
+            }
+        )
+    return bars

@@ -172,6 +172,6 @@ def record(request: HttpRequest, entity: str, side: str, record: str) -> HttpRes
         "known": known,
         "fields": [(name, reference(service, value)) for name, value in fields.items()],
         "why": _("A proposed match of it waits for a person.") if asked else "",
-        "inbox": reverse("home"),
+        "inbox": reverse("inbox_tab", kwargs={"tab": "matches"}),
     }
     return render(request, "web/record.html", context)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from koppel.web import account, hooks, orders, pages, records
+from koppel.web import account, errands, hooks, inbox, orders, pages, records, runs
 
 urlpatterns: list[URLPattern] = [
     path("", pages.home, name="home"),
@@ -13,6 +13,26 @@ urlpatterns: list[URLPattern] = [
     path("account", account.account, name="account"),
     path("language", account.language, name="language"),
     path("healthz", pages.healthz, name="healthz"),
+    path("inbox", inbox.inbox, name="inbox"),
+    path("inbox/conflicts/resolve", inbox.resolve_many, name="resolve_many"),
+    path("inbox/conflicts/<int:number>", inbox.resolve, name="resolve"),
+    path("inbox/matches/<int:number>", inbox.answer, name="answer"),
+    path("inbox/quarantine/release", inbox.release, name="release"),
+    path("inbox/<str:tab>", inbox.inbox, name="inbox_tab"),
+    path("runs", runs.runs, name="runs"),
+    path("runs/sync", runs.sync_now, name="sync_now"),
+    path("runs/<int:number>", runs.run, name="run"),
+    path("runs/<int:number>/undo", runs.undo, name="undo"),
+    path("runs/<int:number>/apply", runs.apply, name="apply"),
+    path("runs/<int:number>/reject", runs.reject, name="reject"),
+    path("journal", runs.journal, name="journal"),
+    path("errands/<str:errand>", errands.errand, name="errand"),
+    path(
+        "records/<str:entity>/<str:side>/<str:record>/synchronise",
+        errands.synchronise,
+        name="synchronise",
+    ),
+    path("couplings/<str:coupling>/word", runs.coupling_word, name="coupling_word"),
     path("couplings/<str:coupling>", records.coupling, name="coupling"),
     path("records/<str:entity>/<str:side>/<str:record>", records.record, name="record"),
     path("hints/<str:connection>", hooks.hint, name="hint"),

@@ -32,9 +32,9 @@ def test_a_translation_has_the_places_of_its_original(language: str) -> None:
             continue
         ids = message.id if isinstance(message.id, tuple) else (message.id,)
         told = message.string if isinstance(message.string, tuple) else (message.string,)
-        for text in told:
-            if set(places.findall(text)) != set(places.findall(ids[-1])):
-                wrong.append(ids[-1])
+        for original, text in zip(ids, told, strict=True):
+            if set(places.findall(text)) != set(places.findall(original)):
+                wrong.append(original)
     assert not wrong
 
 

@@ -26,6 +26,9 @@ from koppel.web.urls import urlpatterns
 
 EVERYBODY = ("administrator", "integrator", "clerk", "sales", "viewer")
 MONEY = ("administrator", "clerk", "sales")
+DECIDE = ("administrator", "integrator", "clerk")
+APPROVE = ("administrator", "integrator")
+PRESS = ("administrator", "integrator", "clerk", "sales")
 
 TABLE: dict[str, str | tuple[str, ...]] = {
     # address: what it asks for, or the roles that may open it
@@ -34,6 +37,22 @@ TABLE: dict[str, str | tuple[str, ...]] = {
     "language": "open",
     "logout": "person",
     "account": "person",
+    "inbox": EVERYBODY,
+    "inbox_tab": EVERYBODY,
+    "resolve": DECIDE,
+    "resolve_many": DECIDE,
+    "answer": DECIDE,
+    "release": DECIDE,
+    "coupling_word": DECIDE,
+    "runs": EVERYBODY,
+    "run": EVERYBODY,
+    "journal": EVERYBODY,
+    "errand": EVERYBODY,
+    "sync_now": APPROVE,
+    "undo": APPROVE,
+    "apply": APPROVE,
+    "reject": APPROVE,
+    "synchronise": PRESS,
     "hint": "signed",
     "card": "signed",
     "press": "signed",

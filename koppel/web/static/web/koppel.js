@@ -8,7 +8,7 @@
     });
     var all = event.target.closest("[data-tick-all]");
     if (all) {
-      all.closest("form").querySelectorAll("input[name=" + all.dataset.tickAll + "]").forEach(function (box) {
+      document.querySelectorAll("input[name=" + all.dataset.tickAll + "]").forEach(function (box) {
         box.checked = all.checked;
       });
     }

@@ -1,0 +1,242 @@
+"""What a person does on the pages: decide, approve, undo, press; and what the systems hold then."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+from koppel.config import now
+from koppel.engine.lines import Lines
+from koppel.engine.watch import Pace, Watch
+from koppel.store.models import Run
+from koppel.testing.generated import crm_fields, erp_fields, partners
+from koppel.web import service
+from tests.scenarios.pair import PairOfSystems
+
+
+@dataclass
+class Desk:
+    """A person at Koppel's pages, and both systems behind them."""
+
+    pair: PairOfSystems
+    watch: Watch
+    web: Client
+    crm: str
+    erp: str
+
+    def see(self, path: str, **query: str) -> str:
+        answer = self.web.get(path, query, follow=True)
+        assert answer.status_code == 200, (path, answer.status_code)
+        return str(answer.content.decode())
+
+    def press(self, path: str, **told: Any) -> str:
+        """Post a form, follow what it leads to, and wait for an errand to end."""
+        answer = self.web.post(path, told, follow=True)
+        page = str(answer.content.decode())
+        while found := re.search(r'hx-get="(/errands/\w+)"', page):
+            time.sleep(0.05)
+            page = self.see(found[1])
+        return page
+
+    def erp_emails(self) -> list[str]:
+        fields = self.pair.erp.row("party", self.erp).fields
+        return [way["value"] for way in fields["contact_mechanisms"] if way["type"] == "email"]
+
+    def crm_email(self) -> Any:
+        return self.pair.crm.row("organisation", self.crm).fields["email"]
+
+    def edit_crm(self, **fields: Any) -> None:
+        self.pair.crm_human.edit("organisation", self.crm, fields)
+
+    def edit_erp(self, email: str) -> None:
+        ways = self.pair.erp.row("party", self.erp).fields["contact_mechanisms"]
+        kept = [{**w, "value": email} if w["type"] == "email" else w for w in ways]
+        self.pair.erp_human.edit("party", self.erp, {"contact_mechanisms": kept})
+
+
+def until(true: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.03)
+
+
+@pytest.fixture
+def desk(pair: PairOfSystems) -> Iterator[Desk]:
+    partner = next(iter(partners(1)))
+    crm = pair.crm_human.create("organisation", crm_fields(partner))
+    erp = pair.erp_human.create("party", erp_fields(partner))
+    pair.store.people.add("anna", "a password of five words", ["administrator"])
+    watch = Watch(pair.engine, now, Pace(poll=3600, gather=0.01))
+    lines = Lines(pair.store, pair._connect)
+    service.use(service.Service(store=pair.store, lines=lines, watch=watch, clock=now))
+    web = Client(SERVER_NAME="127.0.0.1")
+    web.force_login(get_user_model().objects.get(username="anna"))
+    watch.start()
+    try:
+        until(lambda: watch.last_poll is not None)
+        yield Desk(pair, watch, web, crm, erp)
+    finally:
+        watch.stop()
+        service._current.clear()
+
+
+def conflict(desk: Desk) -> int:
+    """Both sides change the mail; its number in the inbox."""
+    desk.edit_crm(email="crm@a.example")
+    desk.edit_erp("erp@a.example")
+    desk.press(f"/records/partner/crm/{desk.crm}/synchronise")
+    (row,) = desk.pair.store.inbox.conflicts()
+    return int(row.id)
+
+
+def test_the_button_brings_one_record_across_and_tells_each_field(desk: Desk) -> None:
+    desk.edit_crm(email="new@a.example")
+    page = desk.press(f"/records/partner/crm/{desk.crm}/synchronise")
+    assert desk.erp_emails() == ["new@a.example"]
+    assert "One field was brought into step" in page
+    assert "new@a.example" in page
+    assert "nothing to write" in desk.press(f"/records/partner/crm/{desk.crm}/synchronise")
+
+
+def test_what_an_errand_of_somebody_else_is_about_is_not_told(desk: Desk) -> None:
+    desk.press(f"/records/partner/crm/{desk.crm}/synchronise")
+    (errand,) = desk.watch.errands._all
+    desk.pair.store.people.add("ben", "a password of five words", ["administrator"])
+    other = Client(SERVER_NAME="127.0.0.1")
+    other.force_login(get_user_model().objects.get(username="ben"))
+    assert other.get(f"/errands/{errand}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted"),
+    [
+        ({"choice": "crm"}, "crm@a.example"),
+        ({"choice": "erp"}, "erp@a.example"),
+        ({"choice": "value", "value": "third@a.example"}, "third@a.example"),
+    ],
+)
+def test_a_conflict_is_decided_for_one_side_or_a_third_value(
+    desk: Desk, told: dict[str, str], wanted: str
+) -> None:
+    number = conflict(desk)
+    page = desk.see("/inbox/conflicts")
+    assert "crm@a.example" in page
+    assert "erp@a.example" in page
+    assert "it is being written now" in desk.press(f"/inbox/conflicts/{number}", **told)
+    until(lambda: (desk.crm_email(), desk.erp_emails()) == (wanted, [wanted]))
+    assert "No conflict waits" in desk.see("/inbox/conflicts")
+
+
+def test_many_conflicts_are_decided_at_once_after_a_preview(desk: Desk) -> None:
+    number = conflict(desk)
+    told = {"choice": "erp", "conflict": [number]}
+    page = desk.press("/inbox/conflicts/resolve", **told)
+    assert "This would be written" in page
+    assert desk.crm_email() == "crm@a.example"
+    desk.press("/inbox/conflicts/resolve", **told, sure="1")
+    until(lambda: desk.crm_email() == "erp@a.example")
+
+
+def test_a_run_is_taken_back_after_its_plan_was_shown(desk: Desk) -> None:
+    before = desk.erp_emails()
+    desk.edit_crm(email="wrong@a.example")
+    desk.press(f"/records/partner/crm/{desk.crm}/synchronise")
+    number = Run.objects.order_by("-id").values_list("id", flat=True)[0]
+    page = desk.press(f"/runs/{number}/undo")
+    assert "Carry it out" in page
+    assert desk.erp_emails() == ["wrong@a.example"]
+    undo = Run.objects.order_by("-id")[0]
+    desk.pair.store.runs.supersede(Run.objects.create(kind="sync", state="ready", started_at=now()))
+    desk.press(f"/runs/{undo.id}/apply")
+    assert desk.erp_emails() == before
+    assert "taken back by" in desk.see(f"/runs/{number}")
+
+
+def test_a_held_plan_is_rejected_or_approved_by_a_button(desk: Desk) -> None:
+    for partner in list(partners(40))[1:]:
+        desk.pair.crm_human.create("organisation", crm_fields(partner))
+        desk.pair.erp_human.create("party", erp_fields(partner))
+    desk.press("/runs/sync")
+    for row in list(desk.pair.crm.table("organisation").rows)[:25]:
+        desk.pair.crm_human.delete("organisation", row)
+    page = desk.press("/runs/sync")
+    assert "Held for a person" in page
+    held = desk.pair.store.runs.held()
+    assert held is not None
+    assert f"/runs/{held.id}" in desk.see("/inbox/plans")
+    assert "Rejected; nothing was written" in desk.press(f"/runs/{held.id}/reject")
+    assert desk.pair.store.runs.held() is None
+    desk.press("/runs/sync")
+    held = desk.pair.store.runs.held()
+    assert held is not None
+    desk.press(f"/runs/{held.id}/apply")
+    assert desk.pair.store.couplings.count("partner", "active") == 15
+    said = [(e.user, e.action) for e in desk.pair.store.audit_log.recent(20)]
+    assert ("anna", "approve") in said
+    assert ("anna", "reject") in said
+
+
+def test_a_proposed_pair_is_answered_and_coupled(desk: Desk) -> None:
+    partner = list(partners(2))[1]
+    unlike = replace(partner, vat_id="", phone="", email="", website="", street="Elsewhere 1")
+    crm = desk.pair.crm_human.create("organisation", crm_fields(unlike))
+    erp = desk.pair.erp_human.create("party", erp_fields(partner))
+    desk.pair.store.inbox.propose("partner", crm, erp, score=0.7, reasons=["same name"])
+    (row,) = desk.pair.store.inbox.reviews()
+    assert "70%" in desk.see("/inbox/matches")
+    assert "Put off" in desk.press(f"/inbox/matches/{row.id}", says="later")
+    desk.press(f"/inbox/matches/{row.id}", says="same")
+    couplings = desk.pair.store.couplings
+    until(lambda: couplings.by_record("partner", "crm", [crm]).get(crm) is not None)
+    assert couplings.by_record("partner", "crm", [crm])[crm].erp_id == erp
+
+
+def test_what_is_in_quarantine_is_told_in_words_and_tried_again(desk: Desk) -> None:
+    store = desk.pair.store
+    for _ in range(2):
+        store.inbox.failed("partner", "crm", desk.crm, label="Muster", reason="The name is empty.")
+    page = desk.see("/inbox/quarantine")
+    assert "The name is empty." in page
+    (entry,) = store.inbox.quarantine()
+    assert "tried again" in desk.press("/inbox/quarantine/release", entry=entry.id)
+    assert store.inbox.quarantine() == []
+
+
+def test_a_record_shows_both_sides_and_its_history(desk: Desk) -> None:
+    desk.edit_crm(email="new@a.example")
+    desk.press(f"/records/partner/crm/{desk.crm}/synchronise")
+    page = desk.see(f"/records/partner/crm/{desk.crm}")
+    assert page.count("new@a.example") >= 3
+    assert "{&#x27;" not in page
+    name = desk.pair.crm.row("organisation", desk.crm).fields["name"]
+    assert "new@a.example" in desk.see("/journal", q=name)
+    assert "Nothing was written yet" in desk.see("/journal", q="no such record")
+    seen = [e.subject for e in desk.pair.store.audit_log.recent(5) if e.action == "see"]
+    assert "/journal" in seen
+
+
+def test_the_first_page_tells_what_waits_and_that_a_system_is_away(desk: Desk) -> None:
+    assert "Nothing. Koppel works on its own." in desk.see("/")
+    conflict(desk)
+    desk.pair.store.connections.away("erp")
+    page = desk.see("/")
+    assert "1 field was changed in both systems" in page
+    assert "does not answer" in page
+
+
+def test_a_viewer_sees_no_button(desk: Desk) -> None:
+    number = conflict(desk)
+    desk.pair.store.people.add("vera", "a password of five words", ["viewer"])
+    desk.web.force_login(get_user_model().objects.get(username="vera"))
+    page = desk.see("/inbox/conflicts")
+    assert "crm@a.example" in page
+    assert "Take the CRM" not in page
+    assert desk.web.post(f"/inbox/conflicts/{number}", {"choice": "crm"}).status_code == 403
