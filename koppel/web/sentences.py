@@ -2,7 +2,9 @@
 
 The engine and the store speak English: a plan's reasons are made once and kept. Each sentence that
 it makes stands here as a pattern with its places in braces; a stored sentence that fits a pattern
-is shown in the person's language with the same values, and any other as it is.
+is shown in the person's language with the same values, and any other (such as what a coupled
+system itself answered) as it is. A place called `field...` is a field's name and is shown as the
+field's label, one called `part...` is a piece of a sentence and translated in its turn.
 """
 
 from __future__ import annotations
@@ -14,7 +16,162 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as N
 
-PATTERNS: tuple[str, ...] = (N("Both sides are in step."),)
+from koppel.web.words import field_label
+
+PATTERNS: tuple[str, ...] = (
+    # decisions about a pair
+    N("Both sides are in step."),
+    N("{part}. Matched: {part_reasons}."),
+    N("Matched: {part_reasons}."),
+    N("{score}: {part_reasons}"),
+    N("{label}'s record exists only in the {giver}; the rule creates it in the {side}."),
+    N("The record exists only in the {giver}; the rule creates it in the {side}."),
+    N("The record left the scope in the {side}; nothing is written or deleted."),
+    N("The {side}'s record was merged into {target}; the pair follows it."),
+    N(
+        "The {side}'s record was merged into {target}, which is coupled already; a person decides "
+        "which pair stays."
+    ),
+    N("The {side}'s record was deleted"),
+    N("The {side}'s record was put in the trash"),
+    N("{part}; the {side}'s stays, and the pair is over."),
+    N("{part}; the pair was out of scope and is over."),
+    N("{part}, but the {side}'s was changed since; a person decides."),
+    N("{part}; the rule removes the {side}'s too."),
+    N("{part}; the rule leaves the decision to a person."),
+    N("A person decided to remove the {side}'s record too."),
+    N("A person decided to make the {side}'s record again."),
+    N("A person decided to end the pair."),
+    N("Both records are gone; the pair is over."),
+    N("The record does not meet the rule's conditions to enter the {side} yet."),
+    N("The record is in scope again."),
+    N("The pair sleeps: out of scope in the {side}."),
+    N("The {side} receives 1 field, {part}"),
+    N("The {side} receives {many} fields, {part}"),
+    N("The {side} receives 1 field."),
+    N("The {side} receives {many} fields."),
+    N("The {side} receives 1 field"),
+    N("The {side} receives {many} fields"),
+    N("the {side} receives 1 field, {part}"),
+    N("the {side} receives {many} fields, {part}"),
+    N("the {side} receives 1 field."),
+    N("the {side} receives {many} fields."),
+    N("the {side} receives 1 field"),
+    N("the {side} receives {many} fields"),
+    N("1 field waits for a person."),
+    N("{many} fields wait for a person."),
+    N("1 field waits for a person"),
+    N("{many} fields wait for a person"),
+    N("The conflict about 1 field is over."),
+    N("The conflict about {many} fields is over."),
+    # guards
+    N(
+        "The plan would {verb} {steps} of {many} coupled records ({share}); {limit} are allowed "
+        "without approval."
+    ),
+    N(
+        "The plan would create {many} records that match nothing ({part}); {limit} are allowed "
+        "without approval."
+    ),
+    N("The {side} suddenly shows no records, although {many} are coupled."),
+    N("{name} describes {resource} otherwise than before: {changes}."),
+    N("{many} in the {side}"),
+    # fields
+    N("The {owner} owns '{field}'; its value replaces the {side}'s edit."),
+    N("The {owner} owns '{field}', where it was cleared; so the {side} clears it."),
+    N("The {owner} owns '{field}'; the {side} receives its value."),
+    N("'{field}' travels only to the {to}; the {owner}'s value replaces the {side}'s edit."),
+    N("'{field}' travels only to the {to}, where it was cleared; so the {side} clears it."),
+    N("'{field}' travels only to the {to}; the {side} receives its value."),
+    N("'{field}' is shared; the entries of both sides are joined."),
+    N("'{field}' is shared and only the {side} changed it."),
+    N("The new record in the {side} starts with the {giver}'s value."),
+    N("The {side} has no '{field}' yet; it receives the {giver}'s."),
+    N("The two sides hold different values for '{field}'; a person decides."),
+    N("The two sides hold different values for '{field}'; the policy prefers the {side}."),
+    N("The two sides hold different values for '{field}'; the {side}'s is newer."),
+    N("The two sides hold different values for '{field}', and it is not known which is newer."),
+    N("The two sides hold different values for '{field}' at the same moment."),
+    N("Both sides changed '{field}'; a person decides."),
+    N("Both sides changed '{field}'; the policy prefers the {side}."),
+    N("Both sides changed '{field}'; the {side}'s is newer."),
+    N("Both sides changed '{field}', and it is not known which is newer."),
+    N("Both sides changed '{field}' at the same moment."),
+    N("A person decided about '{field}'."),
+    # matching
+    N("There are several candidates of nearly equal weight."),
+    N("The evidence is not enough to couple without a person."),
+    N("Perhaps a duplicate: {other} is coupled already."),
+    N("a person said that they are the same"),
+    N("said by a person"),
+    N("one of the two is coupled to another record already"),
+    N("another pair follows a merge to one of the two"),
+    N("same name"),
+    N("similar name ({share})"),
+    N("similar name"),
+    N("different names"),
+    N("same address"),
+    N("same street"),
+    N("same town"),
+    N("other town"),
+    N("other country"),
+    N("same phone {value}"),
+    N("different phones"),
+    N("same e-mail {value}"),
+    N("same domain {value}"),
+    N("different domains"),
+    N("same VAT id {value}"),
+    N("different VAT ids"),
+    N("same tax number {value}"),
+    N("different tax numbers"),
+    N("same registration number {value}"),
+    N("different registration numbers"),
+    N("same date of birth"),
+    N("different dates of birth"),
+    N("same customer number {value}"),
+    N("different legal forms"),
+    N("names of two members of a group"),
+    N("each name has a word of its own"),
+    N("a person and a company"),
+    N("nothing but a word in common"),
+    N("same GTIN {value}"),
+    N("different GTINs"),
+    N("same description"),
+    N("different sizes"),
+    # undo
+    N("takes back what the run wrote"),
+    N("restores what stood there before the run"),
+    N("The record was removed since."),
+    N("'{field}' was edited since; it stays."),
+    N("'{field}' was edited since; the new record stays."),
+    # what happened to a write
+    N("{place} refused it: {said}"),
+    N("{place} refused it ({fields_named}): {said}"),
+    N("{place} did not get it"),
+    N("it did not happen"),
+    N("waits for its {what}"),
+    N("waits for {what}"),
+    N("Correct the value in the system that it comes from"),
+    N("Correct the value in {name}"),
+    N("Two records claim the same value; correct one of them"),
+    N("Give Koppel's user the right, or take the field out of the rule"),
+    N("The record is in use there; deal with it in that system"),
+    N("Unlock the record there, or wait until it is free"),
+    N("The record is not there any more; break the coupling or restore it"),
+    # runs and progress
+    N("reading {what} from {name}"),
+    N("planning {what}"),
+    N("writing {what}"),
+    N("a plan is held and waits for a person"),
+    N("the connection is paused: {said}"),
+    N("another Koppel is at work ({name})"),
+    N("run {many} cannot be applied: it is {state}. {part}"),
+    N("run {many} wrote nothing that could be undone: {state}"),
+    N(
+        "run {run} is out of date: {many} records have changed since it was made ({names}). "
+        "Make a new plan with: koppel plan"
+    ),
+)
 
 
 @lru_cache(maxsize=1)
@@ -25,10 +182,20 @@ def _compiled() -> tuple[tuple[str, re.Pattern[str]], ...]:
 def _expression(pattern: str) -> re.Pattern[str]:
     parts = re.split(r"\{(\w+)\}", pattern)
     text = "".join(
-        re.escape(part) if place % 2 == 0 else f"(?P<{part}>.+?)"
+        re.escape(part) if place % 2 == 0 else f"(?P<{part}>{_allowed(part)})"
         for place, part in enumerate(parts)
     )
     return re.compile(f"^{text}$", re.S)
+
+
+def _allowed(place: str) -> str:
+    if place in ("side", "giver", "owner", "to"):
+        return "CRM|ERP"
+    if place in ("many", "steps", "limit", "score", "share", "run"):
+        return r"[\d.,]+ ?%?"
+    if place == "field":
+        return r"[\w.() ]+"
+    return ".+?"
 
 
 def in_language(text: str) -> str:
@@ -42,5 +209,27 @@ def _translated(text: str, language: str) -> str:
     for pattern, expression in _compiled():
         found = expression.match(text)
         if found is not None:
-            return _(pattern).format(**found.groupdict())
+            values = {name: _value(name, said) for name, said in found.groupdict().items()}
+            return _(pattern).format(**values)
+    return _pieces(text, language)
+
+
+def _pieces(text: str, language: str) -> str:
+    """Several sentences, or a list of reasons, each by itself."""
+    for mark in (". ", "; ", ", "):
+        if mark in text:
+            last = text.split(mark)
+            told = [
+                in_language(one + mark.strip() if mark == ". " and one is not last[-1] else one)
+                for one in last
+            ]
+            return " ".join(told) if mark == ". " else mark.join(told)
     return text
+
+
+def _value(name: str, said: str) -> str:
+    if name == "field":
+        return field_label(said)
+    if name == "fields_named":
+        return ", ".join(field_label(one) for one in said.split(", "))
+    return in_language(said) if name.startswith("part") else said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from koppel.web import account, errands, hooks, inbox, orders, pages, records, runs
+from koppel.web import account, errands, hooks, inbox, orders, pages, records, runs, setup
 
 urlpatterns: list[URLPattern] = [
     path("", pages.home, name="home"),
@@ -25,6 +25,17 @@ urlpatterns: list[URLPattern] = [
     path("runs/<int:number>/undo", runs.undo, name="undo"),
     path("runs/<int:number>/apply", runs.apply, name="apply"),
     path("runs/<int:number>/reject", runs.reject, name="reject"),
+    path("setup", setup.setup, name="setup"),
+    path("setup/connections/<str:connection>", setup.schema, name="schema"),
+    path("setup/connections/<str:connection>/check", setup.check, name="check"),
+    path("setup/rules/<str:entity>", setup.rule, name="rule"),
+    path("setup/rules/<str:entity>/change", setup.change_rule, name="change_rule"),
+    path("setup/rules/<str:entity>/versions/<int:number>", setup.version, name="version"),
+    path("setup/interface", setup.interface, name="interface"),
+    path("setup/users", setup.users, name="users"),
+    path("setup/users/change", setup.change_user, name="change_user"),
+    path("setup/roles/change", setup.change_role, name="change_role"),
+    path("setup/audit-log", setup.audit, name="audit"),
     path("journal", runs.journal, name="journal"),
     path("errands/<str:errand>", errands.errand, name="errand"),
     path(

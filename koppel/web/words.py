@@ -21,6 +21,35 @@ SIDES: Words = {"crm": _("CRM"), "erp": _("ERP")}
 
 OWNERS: Words = {"": "–", "crm": _("CRM"), "erp": _("ERP"), "shared": _("both")}
 
+DIRECTIONS: Words = {
+    "both": _("both ways"),
+    "to_crm": _("only to the CRM"),
+    "to_erp": _("only to the ERP"),
+    "none": _("does not travel"),
+}
+
+POLICIES: Words = {
+    "ask": _("a person decides"),
+    "crm": _("the CRM's counts"),
+    "erp": _("the ERP's counts"),
+    "newest": _("the newer counts"),
+    "union": _("both are joined"),
+}
+
+DELETIONS: Words = {
+    "uncouple": _("stays, and the pair ends"),
+    "delete": _("is deleted, too"),
+    "ask": _("a person decides"),
+}
+
+OPERATORS: Words = {
+    "equals": _("is"),
+    "not_equals": _("is not"),
+    "contains": _("contains"),
+    "present": _("is there"),
+    "one_of": _("is one of"),
+}
+
 FIELDS: Words = {
     "": _("The whole record"),
     "(record)": _("The whole record"),

@@ -240,3 +240,82 @@ def test_a_viewer_sees_no_button(desk: Desk) -> None:
     assert "crm@a.example" in page
     assert "Take the CRM" not in page
     assert desk.web.post(f"/inbox/conflicts/{number}", {"choice": "crm"}).status_code == 403
+
+
+# set-up
+
+
+def form_of(page: str) -> dict[str, str]:
+    """The choices of the matrix as they stand."""
+    told = {}
+    for name, body in re.findall(r'<select[^>]* name="([^"]+)"[^>]*>(.*?)</select>', page, re.S):
+        chosen = re.search(r'value="([^"]*)" selected', body)
+        told[name] = chosen[1] if chosen else ""
+    return told
+
+
+def test_a_changed_owner_is_previewed_saved_and_rolled_back(desk: Desk) -> None:
+    number = conflict(desk)
+    documents = desk.pair.store.documents
+    live = documents.get("rule", "partner")
+    told = {**form_of(desk.see("/setup/rules/partner")), "owner-email": "crm"}
+    page = desk.press("/setup/rules/partner/change", **told)
+    assert "1 coupled pair was looked at" in page
+    assert "crm@a.example" in page
+    assert "at once" in page
+    assert documents.get("rule", "partner") == live
+    text = re.search(r'<textarea name="text" hidden>(.*?)</textarea>', page, re.S)
+    assert text is not None
+    changed = text[1].replace("&quot;", '"').replace("&#x27;", "'").replace("&gt;", ">")
+    assert "Saved as version 2" in desk.press("/setup/rules/partner/change", text=changed, sure="1")
+    desk.press("/runs/sync")
+    assert desk.erp_emails() == ["crm@a.example"]
+    assert desk.pair.store.inbox.conflict(number).state == "closed"
+    assert "Roll back" in desk.see("/setup/rules/partner/versions/1")
+    desk.press("/setup/rules/partner/change", text=live, sure="1")
+    assert documents.get("rule", "partner") == live
+    assert len(documents.versions("rule", "partner")) == 3
+
+
+def test_a_rule_with_a_fault_is_not_saved_and_the_fault_is_told(desk: Desk) -> None:
+    live = desk.pair.store.documents.get("rule", "partner") or ""
+    broken = live.replace('email = { owner = "shared"', 'emial = { owner = "shared"')
+    page = desk.press("/setup/rules/partner/change", text=broken, sure="1")
+    assert "This rule cannot be used" in page
+    assert "emial" in page
+    assert desk.pair.store.documents.get("rule", "partner") == live
+
+
+def test_what_is_not_touched_in_the_matrix_stays_as_it_is_written(desk: Desk) -> None:
+    told = form_of(desk.see("/setup/rules/partner"))
+    assert "Nothing was changed" in desk.press("/setup/rules/partner/change", **told)
+
+
+def test_a_connection_is_checked_and_described(desk: Desk) -> None:
+    assert "✓" in desk.press("/setup/connections/crm/check")
+    assert "billing_city" in desk.see("/setup/connections/crm", resource="organisation")
+
+
+def test_the_interface_documentation_tells_what_is_live(desk: Desk) -> None:
+    assert "billing_city" in desk.see("/setup/interface")
+    answer = desk.web.get("/setup/interface", {"as": "markdown"})
+    text = answer.content.decode()
+    assert answer.headers["Content-Type"].startswith("text/markdown")
+    assert "| E-mail (`email`) |" in text
+    assert "<" not in text
+
+
+def test_users_and_roles_are_changed_on_the_page(desk: Desk) -> None:
+    told = {"name": "ben", "password": "a password of five words", "does": "add", "role": "clerk"}
+    assert "Done: ben" in desk.press("/setup/users/change", **told)
+    desk.press("/setup/users/change", name="ben", does="roles", role="viewer")
+    assert desk.pair.store.people.get("ben").roles == ("viewer",)
+    assert "last administrator" in desk.press("/setup/users/change", name="anna", does="remove")
+    desk.press("/setup/roles/change", role="partners", right=["view:partner", "decide:partner"])
+    assert desk.pair.store.people.roles()["partners"] == {
+        ("view", "partner"),
+        ("decide", "partner"),
+    }
+    page = desk.see("/setup/audit-log", verify="1")
+    assert "hold together" in page
+    assert "user: add" in page

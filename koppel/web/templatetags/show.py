@@ -167,6 +167,30 @@ def owner(name: str) -> str:
 
 
 @register.filter
+def direction(name: str) -> str:
+    """Which way a field travels."""
+    return words.word(words.DIRECTIONS, str(name))
+
+
+@register.filter
+def policy(name: str) -> str:
+    """What happens when both sides changed a field."""
+    return words.word(words.POLICIES, str(name))
+
+
+@register.filter
+def deletion(name: str) -> str:
+    """What happens to the record that is left."""
+    return words.word(words.DELETIONS, str(name))
+
+
+@register.filter
+def operator(name: str) -> str:
+    """The test of a condition."""
+    return words.word(words.OPERATORS, str(name))
+
+
+@register.filter
 def state(name: str) -> str:
     """The state of a run, step, coupling or entry."""
     return words.word(words.STATES, str(name))

@@ -1,0 +1,55 @@
+"""What the engine says is shown in German, with the values it was said with."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.utils import translation
+
+from koppel.web.sentences import PATTERNS, in_language
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "Both sides changed 'email'; a person decides.",
+            "Beide Seiten haben „E-Mail“ geändert; ein Mensch entscheidet.",
+        ),
+        (
+            "The ERP owns 'name'; the CRM receives its value.",
+            "„Name“ gehört dem ERP; das CRM erhält dessen Wert.",
+        ),
+        (
+            "The CRM receives 6 fields. Matched: same name, same phone +41315751269, same address.",
+            "Das CRM erhält 6 Felder. Zugeordnet: gleicher Name, gleiches Telefon +41315751269, "
+            "gleiche Adresse.",
+        ),
+        (
+            "The CRM receives 2 fields, the ERP receives 1 field, 1 field waits for a person.",
+            "Das CRM erhält 2 Felder, das ERP erhält 1 Feld, 1 Feld wartet auf einen Menschen.",
+        ),
+        (
+            "The ERP's record was deleted; the CRM's stays, and the pair is over.",
+            "Der Datensatz des ERP wurde gelöscht; der des CRM bleibt, und das Paar ist beendet.",
+        ),
+        ("0.71: similar name (83%); other town", "0.71: ähnlicher Name (83%); anderer Ort"),
+        ("What a system said itself.", "What a system said itself."),
+    ],
+)
+def test_a_sentence_is_shown_in_german(said: str, shown: str) -> None:
+    with translation.override("de"):
+        assert in_language(said) == shown
+    with translation.override("en"):
+        assert in_language(said) == said
+
+
+def test_every_pattern_can_be_filled_in_german() -> None:
+
+    with translation.override("de"):
+        for pattern in PATTERNS:
+            values = dict.fromkeys(re.findall(r"\{(\w+)\}", pattern), "7")
+            values |= {name: "CRM" for name in values if name in ("side", "giver", "owner", "to")}
+            said = pattern.format(**values)
+            assert in_language(said) != said or pattern.startswith("{score}"), pattern
