@@ -57,6 +57,7 @@ def load() -> typer.Typer:
     """The app with all its commands."""
     from koppel.cli import (  # noqa: F401  (they add their commands)
         golive,
+        guide,
         inbox,
         matching,
         orders,

@@ -187,14 +187,14 @@ def assess(
         rules.mkdir(parents=True, exist_ok=True)
         for one in found.entities:
             (rules / f"{one.entity}.toml").write_text(one.rule, encoding="utf-8")
-    here.print(value, _show_assessment)
+    here.print(value, show_assessment)
     if html is not None:
         here.say(f"The page: {html}")
     if rules is not None:
         here.say(f"The proposed rules: {rules}. Edit them, then: koppel import")
 
 
-def _show_assessment(value: dict[str, Any]) -> None:
+def show_assessment(value: dict[str, Any]) -> None:
     for one in value["entities"]:
         _show_overlap(one)
         table(

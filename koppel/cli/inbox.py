@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +12,9 @@ from koppel.cli.session import out, table
 from koppel.connectors.base import Record
 from koppel.engine import hand
 from koppel.errors import NeedsUser
+from koppel.store import Store
 from koppel.store.codec import decode
+from koppel.store.models import Review
 from koppel.sync.rule import SIDES
 
 couplings = typer.Typer(help="Couplings: list, show, make, break, remake, review, answer.")
@@ -112,8 +115,13 @@ def review(context: typer.Context, json: Json = False) -> None:
     """Proposed pairs that a person decides on."""
     here = session(context, json)
     store = here.store()
+    here.print(review_values(store, store.inbox.reviews()), show_reviews)
+
+
+def review_values(store: Store, reviews: Iterable[Review]) -> list[dict[str, Any]]:
+    """Proposed pairs with both names and the reasons."""
     rows = []
-    for row in store.inbox.reviews():
+    for row in reviews:
         labels = [
             found.label
             for side, record in zip(SIDES, (row.crm_id, row.erp_id), strict=True)
@@ -123,13 +131,15 @@ def review(context: typer.Context, json: Json = False) -> None:
             {"number": row.id, "entity": row.entity, "crm": row.crm_id, "erp": row.erp_id,
              "score": round(row.score, 2), "labels": labels, "reasons": row.reasons}
         )  # fmt: skip
-    here.print(
-        rows,
-        lambda found: table(
-            "Review",
-            ("number", "entity", "CRM", "ERP", "score", "names", "reasons"),
-            [tuple(row.values()) for row in found],
-        ),
+    return rows
+
+
+def show_reviews(found: list[dict[str, Any]]) -> None:
+    """Proposed pairs as a table."""
+    table(
+        "Review",
+        ("number", "entity", "CRM", "ERP", "score", "names", "reasons"),
+        [tuple(row.values()) for row in found],
     )
 
 

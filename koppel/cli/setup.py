@@ -12,9 +12,11 @@ import tomlkit
 import typer
 
 from koppel.cli.app import Json, app, session
+from koppel.cli.guide import lead, lead_if_asked
 from koppel.cli.session import out, plain, table
 from koppel.connectors import registry
 from koppel.engine import Engine, naming
+from koppel.engine.guide import Guide
 from koppel.engine.lines import HINT_SECRET
 from koppel.errors import NeedsUser
 from koppel.mapping.document import default_rule, load_mapping, load_rule
@@ -42,13 +44,19 @@ def init(
     crm_set: Setting = None,
     erp_set: Setting = None,
     entities: Annotated[str, typer.Option(help="What to couple.")] = "partner,contact",
+    continue_: Annotated[
+        bool, typer.Option("--continue", help="Go on with the introduction where it stands.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Configure both connections and the sync rules; asks for what is missing.
+    """Configure both connections and the sync rules; asks for what is missing, then leads on.
 
     A setting may also come from the environment: KOPPEL_CRM_URL, KOPPEL_ERP_PASSWORD and so on.
     """
     here = session(context, json)
+    if continue_:
+        lead(here)
+        return
     store = here.store(create=True)
     types: dict[Side, str] = {"crm": crm, "erp": erp}
     names = _names(store, types, {"crm": crm_name, "erp": erp_name})
@@ -73,20 +81,16 @@ def init(
     store.inbox.log(here.user, "init", f"{names['crm']} {names['erp']}", entities=entities)
     engine = Engine(store)
     try:
-        health = engine.check()
-        for name, answer in health.items():
-            if not answer.ok:
-                raise NeedsUser(" ".join(answer.messages), place=name)
-        engine.lines.all()
+        systems = Guide(engine, user=here.user).connect().result["systems"]
     finally:
         engine.close()
     here.print(
-        {"home": str(here.home), "connections": list(health), "entities": entities.split(",")},
+        {"home": str(here.home), "connections": list(systems), "entities": entities.split(",")},
         lambda _: here.say(
-            f"Ready: {names['crm']} and {names['erp']} answer. "
-            "Next: koppel assess, then koppel load"
+            f"Ready: {names['crm']} and {names['erp']} answer. Next: koppel guide run assess"
         ),
     )
+    lead_if_asked(here)
 
 
 def _names(store: Store, types: Mapping[Side, str], given: Mapping[Side, str]) -> dict[Side, str]:

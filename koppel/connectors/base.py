@@ -269,6 +269,14 @@ class Connector(Protocol):
         """Give back connections and sessions. May be called twice."""
 
 
+@runtime_checkable
+class Linking(Protocol):
+    """What a connector offers beside records where its system has addresses for people."""
+
+    def link(self, resource: str, id: str) -> str | None:
+        """The address at which a person opens a record; None for records that have none."""
+
+
 class PriceAnswer(Struct, frozen=True, kw_only=True):
     """What the ERP's own pricing says for one customer, product, quantity, day and currency.
 

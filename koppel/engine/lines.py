@@ -6,7 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from koppel.connectors.base import Capabilities, Connector, FieldInfo, Gone, Record, Resource
+from koppel.connectors.base import (
+    Capabilities,
+    Connector,
+    FieldInfo,
+    Gone,
+    Linking,
+    Record,
+    Resource,
+)
 from koppel.errors import Defect, NeedsUser
 from koppel.mapping.document import load_mapping, load_rule, shipped_mapping
 from koppel.mapping.faults import DocumentFaults
@@ -38,6 +46,11 @@ class Lane:
     def resource(self) -> str:
         """The native resource."""
         return self.mapper.resource
+
+    def link(self, record: str) -> str | None:
+        """Where a person sees a record in its own system; None where the system has no address."""
+        connector = self.connector
+        return connector.link(self.resource, record) if isinstance(connector, Linking) else None
 
     def fetch(self, ids: Iterable[str]) -> dict[str, Record | Gone]:
         """All of these records, in calls of at most what the connector takes."""
@@ -139,6 +152,7 @@ class Lines:
         """Forget rules, mappings and schemas: read them again at the next use."""
         self._built.clear()
         self._schemas.clear()
+        self._rules = None
 
     def follow_documents(self) -> None:
         """Read rules and mappings again where somebody has changed a document since."""

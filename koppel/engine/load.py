@@ -40,7 +40,7 @@ def plan_load(
     """
     for line in engine.lines.all(entities):
         engine.store.replica.refresh_uncoupled(line.entity)
-    run = engine.plan(entities, user=user, trigger="load")
+    run = engine.plan(entities, user=user, trigger="sample" if sample else "load")
     if sample:
         _sample(engine.store, run, sample)
     if fill == "gaps":

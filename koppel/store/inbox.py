@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
@@ -250,6 +251,11 @@ class InboxStore:
         row.state, row.by, row.at = ("open" if answer == "later" else answer), by, self._clock()
         row.save()
         return row
+
+    def withdraw(self, *, since: datetime) -> int:
+        """Forget proposals and answers from a moment on, but for pairs that a person broke."""
+        rows = Review.objects.filter(at__gte=since, score__gt=0)
+        return rows.delete()[0]
 
     def part(self, entity: str, crm_id: str, erp_id: str, *, by: str) -> None:
         """Never propose this pair again: a person broke it."""

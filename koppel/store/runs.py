@@ -75,6 +75,14 @@ class RunStore:
             rows = rows.filter(kind=kind)
         return rows.first()
 
+    def standing(self, trigger: str) -> list[Run]:
+        """Runs of a trigger that wrote, or were killed while they did, and are not undone."""
+        undone = Run.objects.filter(undoes__isnull=False, state="done").values("undoes")
+        rows = Run.objects.filter(
+            trigger=trigger, state__in=["done", "waiting", "interrupted", "applying"]
+        )
+        return list(rows.exclude(id__in=undone).order_by("id"))
+
     def abandon_unfinished(self, keep: Run) -> int:
         """Runs that a crash left behind: their plans are void, for the cursors never moved.
 

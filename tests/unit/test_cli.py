@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -582,3 +583,86 @@ def test_an_alarm_is_shown_and_closed(shell: Shell) -> None:
     assert shell.ask("status")["waits"]["alarms"] == 1
     assert shell.ask("alarms", "--close", str(alarm["number"])) == []
     assert "no open alarm" in shell("alarms", "--close", "99", code=PERSON)
+
+
+def test_the_introduction_is_led_through_without_a_question(shell: Shell, tmp_path: Path) -> None:
+    fill_crm(shell.crm, 12, contacts=0)
+    fill_erp(shell.erp, 30, contacts=0)
+    assert "Next: koppel guide run connect" in shell("guide")
+    assert shell.ask("guide", "run")["step"] == "connect"
+    assert shell.ask("guide", "run", "--minutes", "5")["result"]["report"]["assumed"]
+    assert "--accept" in shell("guide", "run", "owners", code=PERSON)
+    shell("assess", "--rules", str(tmp_path / "rules"))
+    assert "version" in shell("guide", "run", "owners", "--rules", str(tmp_path / "rules"))
+    assert shell.ask("guide", "run", "owners", "--accept")["state"] == "done"
+    assert "pairs wait for a word" in shell("guide", "run", "match")
+    assert "koppel plan" in shell("guide", "run", "plan", "--fill", "gaps")
+    sample = shell.ask("guide", "run", "sample", "--size", "3")
+    assert len(sample["result"]["records"]) == 3
+    assert "Look at these in both systems" in shell("guide", "show", "sample")
+    assert "pairs are free again" in shell("guide", "undo", "sample")
+    assert shell.ask("guide", "run", "load", "--per-hour", "erp=100000")["result"]["in_step"]
+    assert shell.ask("guide", "run", "schedules", "--zone", "Europe/Berlin")["state"] == "done"
+    told = {one["step"]: one["state"] for one in shell.ask("guide", "show")}
+    assert told == {
+        "connect": "done", "assess": "done", "owners": "done", "match": "done", "plan": "done",
+        "sample": "undone", "load": "done", "schedules": "done",
+    }  # fmt: skip
+    assert "no step 'sampel'" in shell("guide", "run", "sampel", code=PERSON)
+    text = shell("guide")
+    for part in ("30 partner", "in step", "batch 30 2 * * *"):
+        assert part in text
+
+
+def test_a_person_is_led_through_by_questions(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_crm(shell.crm, 3, contacts=0)
+    fill_erp(shell.erp, 3, contacts=0)
+    shell.crm_human.create("organisation", crm_fields(next(iter(partners(1)))))
+    answers = [
+        "d",  # connect
+        "d", "3",  # assess: minutes
+        "d", "n",  # owners: as proposed
+        "u", "d", "n",  # the owners are undone, so they come again
+        "d", "y", "same", "different",  # match and review
+        "l",
+    ]  # fmt: skip
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(answers) + "\n"))
+    text = shell("init", "--continue")
+    assert "Go on at any time" in text
+    states = {one["step"]: one["state"] for one in shell.ask("guide", "show")}
+    assert states["match"] == "done"
+
+
+def test_a_rehearsal_has_the_same_configuration_elsewhere(shell: Shell, tmp_path: Path) -> None:
+    fill_erp(shell.erp, 3)
+    copies = [memory_crm(name="crm-copy"), memory_erp(name="erp-copy")]
+    for copy in copies:
+        share(copy)
+    fill_crm(copies[0], 3)
+    fill_erp(copies[1], 5)
+    shell("schedule", "set", "nightly")
+    there = tmp_path / "rehearsal"
+    real = ("--set", "crm.system=crm-copy", "--set", "erp.system=erp")
+    assert "would work on the real system" in shell("rehearse", str(there), *real, code=PERSON)
+    assert "real system" in shell("rehearse", str(there), code=PERSON)
+    assert "own store" in shell("rehearse", str(shell.home), code=PERSON)
+    assert "NAME.SETTING" in shell("rehearse", str(there), "--set", "x.y=1", code=PERSON)
+    assert "unknown setting" in shell("rehearse", str(there), "--set", "crm.y=1", code=PERSON)
+    told = shell.ask(
+        "rehearse", str(there), "--set", "crm.system=crm-copy", "--set", "erp.system=erp-copy"
+    )
+    assert told["documents"]["schedule"] == ["koppel"]
+    exported = tomlkit.parse(shell("export")).unwrap()
+    live, shell.home = shell.home, there
+    copied = tomlkit.parse(shell("export")).unwrap()
+    assert {k: v for k, v in copied.items() if k != "connections"} == {
+        k: v for k, v in exported.items() if k != "connections"
+    }
+    for step in ("assess", "plan"):
+        shell("guide", "run", step)
+    assert shell.ask("guide", "run", "load")["result"]["coupled"]["partner"] == 5
+    shell.home = live
+    assert shell.ask("status")["couplings"]["partner"] == {}
+    assert len(shell.erp.table("party").rows) == 3

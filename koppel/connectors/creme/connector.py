@@ -46,6 +46,8 @@ SALES = (
 """Only where Creme's apps for them are installed; whoever couples no sales does without."""
 READ_ONLY = frozenset(("opportunities.opportunity",))
 RESOURCES = (*PARTNERS, *SALES)
+_PAGES = {"salesorder": "sales_order", "creditnote": "credit_note"}
+"""What Creme calls a model in the address of its page, where that is another word."""
 MAX_FETCH = 200
 MAX_WRITE = 100
 _SWEEP = 1000
@@ -107,6 +109,12 @@ class CremeConnector:
             transport=transport,
         )
         self._described: dict[str, Resource] | None = None
+
+    def link(self, resource: str, id: str) -> str | None:
+        """The page of a record in Creme, as `Linking` says."""
+        app, _, model = resource.partition(".")
+        page = _PAGES.get(model, model)
+        return f"{self._session.address}/{app}/{page}/{id}"
 
     @classmethod
     def from_config(cls, config: Mapping[str, str]) -> CremeConnector:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from decimal import Decimal
 from itertools import groupby
 from typing import TypeVar
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from koppel.connectors.base import (
@@ -130,6 +131,7 @@ class TrytonConnector:
         patience: Patience | None = None,
     ) -> None:
         self.name = name
+        self._address = url, database
         self._relation = contact_relation
         self._overlap = overlap_seconds
         self._extra = tuple(extra_fields)
@@ -154,6 +156,12 @@ class TrytonConnector:
 
     def __repr__(self) -> str:
         return f"TrytonConnector({self._session!r})"
+
+    def link(self, resource: str, id: str) -> str | None:
+        """The address that opens a record in Tryton's desktop client, as `Linking` says."""
+        url, database = self._address
+        model = PARTY if resource == CONTACT else resource
+        return f"tryton://{urlsplit(url).netloc}/{quote(database)}/model/{model}/{id}"
 
     @classmethod
     def from_config(cls, config: Mapping[str, str]) -> TrytonConnector:
