@@ -20,7 +20,7 @@ from koppel.engine.pace import Pace, Pacing, Remaining, per_system, quiet_hours
 from koppel.engine.schedules import audit_and_keep
 from koppel.errors import NeedsUser
 from koppel.insight.assess import Assumptions
-from koppel.insight.assess_page import effort, page
+from koppel.insight.assess_page import effort, page, per_day
 from koppel.store import Store
 from koppel.store.models import Run
 
@@ -171,11 +171,22 @@ def assess(
     calls_per_hour: Annotated[
         float | None, typer.Option(min=1, help="The most calls an hour that a system allows.")
     ] = None,
+    calls_per_write: Annotated[
+        float, typer.Option(min=1, help="Calls that a write is reckoned as.")
+    ] = Assumptions().calls_per_write,
+    changes_per_day: Annotated[
+        float | None, typer.Option(min=0, help="Changes a day, where you know them better.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Report what both systems hold and what coupling them would bring. Writes to neither."""
     here = session(context, json)
-    assumed = Assumptions(minutes_per_entry=minutes, calls_per_hour=calls_per_hour)
+    assumed = Assumptions(
+        minutes_per_entry=minutes,
+        calls_per_hour=calls_per_hour,
+        calls_per_write=calls_per_write,
+        changes_per_day=changes_per_day,
+    )
     with here.engine("reading both systems") as engine:
         found = Assessor(
             engine.store, engine.lines, progress=engine.progress, assumed=assumed
@@ -236,7 +247,8 @@ def show_assessment(value: dict[str, Any]) -> None:
 
 
 def _show_overlap(one: dict[str, Any]) -> None:
-    out.print(f"\n[bold]{one['entity']}[/]", highlight=False)
+    rule = "" if one["coupled"] else " (no rule couples these yet)"
+    out.print(f"\n[bold]{one['entity']}[/]{rule}", highlight=False)
     table(
         "",
         ("", "CRM", "ERP"),
@@ -244,6 +256,7 @@ def _show_overlap(one: dict[str, Any]) -> None:
             ("records", one["records"].get("crm", 0), one["records"].get("erp", 0)),
             ("only there", one["only"]["crm"], one["only"]["erp"]),
             ("twice", one["duplicates"].get("crm", 0), one["duplicates"].get("erp", 0)),
+            ("changes a day", *(_rate(one["volume"][side]) for side in ("crm", "erp"))),
             ("cannot be read", one["unreadable"].get("crm", 0), one["unreadable"].get("erp", 0)),
         ],
     )
@@ -262,6 +275,11 @@ def _show_overlap(one: dict[str, Any]) -> None:
             for t in one["twice"][:15]
         ],
     )  # fmt: skip
+
+
+def _rate(volume: dict[str, Any]) -> str:
+    rate = per_day(volume)
+    return "" if rate is None else f"{rate:.1f}"
 
 
 def _share(part: int, whole: int) -> str:

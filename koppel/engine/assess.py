@@ -31,7 +31,7 @@ from koppel.insight.assess import (
 )
 from koppel.mapping.document import default_rule, load_rule
 from koppel.mapping.faults import BadValue
-from koppel.model import Address, Ref
+from koppel.model import ENTITIES, Address, Ref
 from koppel.store import Store
 from koppel.store.codec import decode, encode
 from koppel.sync.features import Features, features
@@ -60,6 +60,8 @@ class EntityAssessment(Struct, kw_only=True):
     """One entity. Counts are records; `likely` and `perhaps` are pairs, by confidence."""
 
     entity: str
+    coupled: bool = True
+    """Is there a rule for it already?"""
     records: dict[str, int] = field(default_factory=dict)
     unreadable: dict[str, int] = field(default_factory=dict)
     likely: int = 0
@@ -73,6 +75,10 @@ class EntityAssessment(Struct, kw_only=True):
     """Field -> side -> figures."""
     between: dict[str, Disagreement] = field(default_factory=dict)
     volume: dict[str, Volume] = field(default_factory=dict)
+    shared: float = 0.0
+    """The share (0..1) of all records that both sides keep."""
+    changes_per_day: float | None = None
+    """Changes a day of what both sides keep: each is typed twice without a coupling."""
     hours_per_month: float | None = None
     load: Forecast | None = None
     proposals: list[Proposal] = field(default_factory=list)
@@ -121,11 +127,19 @@ class Assessor:
         self._timer = timer
         self._pairs: dict[str, dict[str, str]] = {}
         """Entity -> CRM record -> ERP record, of what would be coupled."""
+        self._countries: dict[tuple[str, Side, str], str] = {}
+        """(entity, side, record) -> country: a contact's phone is read as its partner's."""
 
     def assess(self, entities: Sequence[str] | None = None) -> Assessment:
-        """All entities that have a rule, or these with what they need."""
+        """All entities that both systems have, or these with what they need.
+
+        An entity that no rule couples yet is assessed by the rule that Koppel brings along.
+        """
         self._lines.follow_documents()
         lines = self._lines.all()
+        known = {line.entity for line in lines}
+        ahead = (self._lines.ahead(entity) for entity in ENTITIES if entity not in known)
+        lines += [line for line in ahead if line is not None]
         wanted = set(entities or (line.entity for line in lines))
         for line in reversed(lines):
             if line.entity in wanted:
@@ -134,6 +148,7 @@ class Assessor:
         for line in lines:
             if line.entity in wanted:
                 found.entities.append(self._entity(line))
+                found.entities[-1].coupled = line.entity in known
         for line in lines[:1]:
             for lane in line.lanes.values():
                 described = self._lines.describe(lane.name)
@@ -209,21 +224,29 @@ class Assessor:
 
     def _take(self, lane: Lane, record: Record, read: _Sided, found: EntityAssessment) -> None:
         try:
-            canonical = lane.mapper.get(record, lambda entity, native: None)
+            canonical = lane.mapper.get(
+                record,
+                lambda entity, native: native,
+                country_of=lambda entity, native: self._countries.get((entity, lane.side, native)),
+            )
         except BadValue:
             found.unreadable[lane.side] = found.unreadable.get(lane.side, 0) + 1
             return
         country = _country(canonical)
+        if country:
+            self._countries[found.entity, lane.side, record.id] = country
+        for name in lane.mapper.references:
+            parent = canonical.get(name)
+            if isinstance(parent, Ref) and parent.coupling is not None:
+                read.parents[record.id] = parent.coupling
+                place = (parent.entity, lane.side, parent.coupling)
+                country = country or self._countries.get(place, "")
         for name, sides in found.fields.items():
             if name in canonical:
                 sides[lane.side].add(name, canonical[name], country)
         read.rows[record.id] = encode(canonical)
         read.features[record.id] = features(found.entity, canonical)
         read.labels[record.id] = lane.mapper.label(record)
-        for name in lane.mapper.references:
-            parent = canonical.get(name)
-            if isinstance(parent, Ref) and parent.native is not None:
-                read.parents[record.id] = parent.native
 
     # Comparing.
 
@@ -303,13 +326,15 @@ class Assessor:
     # What it means.
 
     def _effort(self, line: Line, found: EntityAssessment, read: Mapping[Side, _Sided]) -> None:
-        rates = [found.volume[side].per_day for side in SIDES]
         total = sum(found.records.values())
-        if total and all(rate is not None for rate in rates):
-            # Only changes of what both sides keep are typed twice.
-            shared = 2 * found.likely / total
-            changes = sum(rate for rate in rates if rate is not None) * shared
-            found.hours_per_month = round(hours_saved(changes, self._assumed), 1)
+        # Only changes of what both sides keep are typed twice.
+        found.shared = 2 * found.likely / total if total else 0.0
+        rates = [found.volume[side].per_day for side in SIDES]
+        told = sum(rate for rate in rates if rate is not None) if None not in rates else None
+        rate = self._assumed.changes_per_day if self._assumed.changes_per_day is not None else told
+        if rate is not None:
+            found.changes_per_day = round(rate * found.shared, 2)
+            found.hours_per_month = round(hours_saved(rate * found.shared, self._assumed), 1)
         travels = [n for n, r in line.rule.fields.items() if r.direction != "none"]
         names = [n for unit in travels for n in line.rule.groups.get(unit, (unit,))]
         differing = max(

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from koppel.connectors.base import (
     Capabilities,
     Connector,
@@ -16,7 +18,7 @@ from koppel.connectors.base import (
     Resource,
 )
 from koppel.errors import Defect, NeedsUser
-from koppel.mapping.document import load_mapping, load_rule, shipped_mapping
+from koppel.mapping.document import default_rule, load_mapping, load_rule, shipped_mapping
 from koppel.mapping.faults import DocumentFaults
 from koppel.mapping.fit import unfit
 from koppel.mapping.mapper import Mapper, compile_mapping
@@ -174,6 +176,24 @@ class Lines:
             rules[rule.entity] = rule
         self._rules = (newest, tuple(in_order(rules)))
         return list(self._rules[1])
+
+    def ahead(self, entity: str) -> Line | None:
+        """The line of an entity that no rule couples yet, by the rule that Koppel brings along.
+
+        None where it brings none, or no mapping for one of the two systems, or where these do not
+        have what it needs.
+        """
+        sides: dict[Side, str] = {}
+        for rule in self.rules():
+            sides.update(rule.connections)
+        try:
+            rule = replace(load_rule(default_rule(entity), source=entity), connections=sides)
+            line = self.line(rule)
+        except NeedsUser:
+            return None
+        finally:
+            self._built.pop(entity, None)
+        return line
 
     def pairs(self) -> dict[str, list[str]]:
         """Pair of connections, as `crm/erp` -> its entities; work on two pairs is independent."""

@@ -206,6 +206,8 @@ class Assumptions(Struct, frozen=True, kw_only=True):
     """The most that a system allows or that one wants to ask of it."""
     calls_per_write: float = 3.0
     """Check, write and read back, in the time of reading one record each."""
+    changes_per_day: float | None = None
+    """Changes of either side a calendar day, where one knows better than the time stamps tell."""
 
 
 class Volume(Struct, frozen=True, kw_only=True):
@@ -221,10 +223,11 @@ class Volume(Struct, frozen=True, kw_only=True):
     @property
     def per_day(self) -> float | None:
         """Changes per calendar day; None where the history is too short to tell."""
-        return self.changes / self.days if self.days >= _SHORTEST else None
+        return self.changes / self.days if self.days >= SHORTEST else None
 
 
-_SHORTEST = 7
+SHORTEST = 7
+"""Days of history below which the time stamps tell nothing."""
 _WINDOW = 90
 _STALE_DAYS = 3 * 365
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
+from koppel.insight.assess import SHORTEST
+
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:64rem;padding:0 1rem;
 color:#1d2530;background:#fff}
@@ -15,6 +17,7 @@ th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #e6eaef;vertic
 th{font-weight:600}td.n{text-align:right;font-variant-numeric:tabular-nums}
 pre{background:#f4f6f8;padding:1rem;overflow:auto;font-size:.8rem}
 .crm{fill:#2f6db5}.erp{fill:#c9772b}.both{fill:#4b8f5c}.rest{fill:#e6eaef}
+.differ{fill:#b23b4e}
 .note{color:#5a6573}
 @media(prefers-color-scheme:dark){body{background:#161a20;color:#e3e7ec}
 th,td{border-color:#2c333c}h2{border-color:#2c333c}pre{background:#1f252d}.rest{fill:#2c333c}
@@ -39,6 +42,8 @@ def page(report: Mapping[str, Any]) -> str:
 
 def _entity(one: Mapping[str, Any], assumed: Mapping[str, Any]) -> Iterable[str]:
     yield f"<h2>{escape(one['entity'])}</h2>"
+    if not one["coupled"]:
+        yield '<p class="note">No rule couples these yet; this is what coupling them would be.</p>'
     counts = {
         "only in the CRM": (one["only"]["crm"], "crm"),
         "the same, likely": (one["likely"], "both"),
@@ -55,7 +60,23 @@ def _entity(one: Mapping[str, Any], assumed: Mapping[str, Any]) -> Iterable[str]
             ("unchanged for three years", *(one["volume"][s]["stale"] for s in ("crm", "erp"))),
         ],
     )
+    sure = sorted(one["confidence"].items(), reverse=True)
+    if sure:
+        yield "<h3>How sure the pairs are</h3>"
+        bands = {f"{band} and more": (many, "both") for band, many in sure}
+        yield _bars(bands, "Pairs by confidence, 1 is certain")
+    if one["twice"]:
+        yield "<h3>Twice within one side</h3>"
+        yield _table(
+            ("side", "first", "second", "name", "why", "matched with"),
+            [
+                (t["side"].upper(), t["first"], t["second"], t["label"],
+                 ", ".join(t["reasons"][:3]), t["coupled_as"] or "")
+                for t in one["twice"]
+            ],
+        )  # fmt: skip
     yield "<h3>Fields</h3>"
+    yield _LEGEND
     yield _filled(one["fields"])
     yield _table(
         ("field", "side", "filled", "valid", "outdated", "would be cut"),
@@ -67,6 +88,7 @@ def _entity(one: Mapping[str, Any], assumed: Mapping[str, Any]) -> Iterable[str]
         ],
     )  # fmt: skip
     yield "<h3>Where the two disagree</h3>"
+    yield _between(one["between"])
     yield _table(
         ("field", "pairs", "same", "differ", "only CRM", "only ERP", "how alike", "for example"),
         [
@@ -77,6 +99,14 @@ def _entity(one: Mapping[str, Any], assumed: Mapping[str, Any]) -> Iterable[str]
         ],
     )  # fmt: skip
     yield "<h3>Effort</h3>"
+    yield _table(
+        ("", "CRM", "ERP"),
+        [
+            ("changes a day", *(_rate(one["volume"][side]) for side in ("crm", "erp"))),
+            ("days counted", *(one["volume"][side]["days"] for side in ("crm", "erp"))),
+            ("last change", *(_day(one["volume"][side]) for side in ("crm", "erp"))),
+        ],
+    )
     yield f"<p>{escape(effort(one, assumed))}</p>"
     yield "<h3>Proposed owners</h3>"
     yield _table(
@@ -86,6 +116,64 @@ def _entity(one: Mapping[str, Any], assumed: Mapping[str, Any]) -> Iterable[str]
     yield f"<details><summary>The rule</summary><pre>{escape(one['rule'])}</pre></details>"
 
 
+_LEGEND = (
+    '<p class="note"><svg width="12" height="12"><rect class="crm" width="12" height="12"/></svg> '
+    'CRM <svg width="12" height="12"><rect class="erp" width="12" height="12"/></svg> ERP</p>'
+)
+
+
+def per_day(volume: Mapping[str, Any]) -> float | None:
+    """Changes a day of a side; None where its history is too short to tell."""
+    return volume["changes"] / volume["days"] if volume["days"] >= SHORTEST else None
+
+
+def _rate(volume: Mapping[str, Any]) -> str:
+    rate = per_day(volume)
+    return "too short a history" if rate is None else f"at least {rate:.1f}"
+
+
+def _day(volume: Mapping[str, Any]) -> str:
+    return str(volume["last_change"] or "")[:10]
+
+
+def _between(fields: Mapping[str, Any]) -> str:
+    """One bar per field over all pairs: same, only in the CRM, only in the ERP, different."""
+    rows = []
+    shown = {name: d for name, d in fields.items() if d["pairs"]}
+    for place, (name, d) in enumerate(shown.items()):
+        y, x = 24 * place, 150.0
+        rows.append(
+            f'<text x="0" y="{y + 14}" fill="currentColor" font-size="12">{escape(name)}</text>'
+        )
+        parts = (
+            ("both", d["same"]),
+            ("crm", d["only"]["crm"]),
+            ("erp", d["only"]["erp"]),
+            ("differ", d["differ"]),
+        )
+        for kind, many in parts:
+            width = 450 * many / d["pairs"]
+            rows.append(f'<rect class="{kind}" x="{x:.1f}" y="{y + 2}" width="{width:.1f}" '
+                        'height="15"/>')  # fmt: skip
+            x += width
+    label = "Pairs by field: the same, only in the CRM, only in the ERP, different"
+    words = (
+        ("both", "the same"),
+        ("crm", "only CRM"),
+        ("erp", "only ERP"),
+        ("differ", "different"),
+    )
+    legend = " ".join(
+        f'<svg width="12" height="12"><rect class="{kind}" width="12" height="12"/></svg> {text}'
+        for kind, text in words
+    )
+    return (
+        f'<p class="note">{legend}</p><svg role="img" aria-label="{label}" '
+        f'viewBox="0 0 680 {24 * len(shown)}" width="100%"><title>{label}</title>'
+        f"{''.join(rows)}</svg>"
+    )
+
+
 def effort(one: Mapping[str, Any], assumed: Mapping[str, Any]) -> str:
     """What coupling saves and what the first load takes, with the assumptions, in words."""
     hours = one["hours_per_month"]
@@ -93,7 +181,13 @@ def effort(one: Mapping[str, Any], assumed: Mapping[str, Any]) -> str:
     if hours is None:
         saved = "The history is shorter than a week and tells nothing about changes per day."
     else:
-        saved = f"At least {hours:g} hours of double typing a month at {minutes:g} minutes each."
+        known = assumed["changes_per_day"]
+        source = "as the time stamps tell" if known is None else f"of {known:g} that were given"
+        saved = (
+            f"{'At least ' if known is None else ''}{hours:g} hours of double typing a month: "
+            f"{one['changes_per_day']:g} changes a day ({source}; {one['shared']:.0%} of the "
+            f"records are on both sides) at {minutes:g} minutes each."
+        )
     load = one["load"]
     return (
         f"{saved} The first load reads {load['reads']:,} and writes about {load['writes']:,} "

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import pytest
+
+from koppel.cli.session import plain
 from koppel.engine.assess import Assessment, Assessor
-from koppel.insight.assess_page import page
+from koppel.insight.assess import Assumptions
+from koppel.insight.assess_page import effort, page
 from koppel.mapping.document import load_rule
-from koppel.testing.generated import crm_fields, erp_fields, fill_crm, fill_erp, partners
+from koppel.testing.generated import (
+    contact_fields,
+    crm_fields,
+    erp_fields,
+    fill_crm,
+    fill_erp,
+    partners,
+)
 from tests.scenarios.pair import PairOfSystems
 
 
-def assess(pair: PairOfSystems, *entities: str) -> Assessment:
+def assess(pair: PairOfSystems, *entities: str, assumed: Assumptions | None = None) -> Assessment:
     engine = pair.engine()
-    return Assessor(engine.store, engine.lines, progress=lambda what, many: None).assess(entities)
+    assessor = Assessor(
+        engine.store, engine.lines, progress=lambda what, many: None, assumed=assumed
+    )
+    return assessor.assess(entities)
 
 
 def filled(pair: PairOfSystems) -> PairOfSystems:
@@ -84,8 +98,6 @@ def test_the_proposed_rule_gives_a_field_to_the_fuller_side(pair: PairOfSystems)
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_escapes(pair: PairOfSystems) -> None:
-    from koppel.cli.session import plain
-
     one = next(iter(partners(1)))
     pair.crm_human.create("organisation", {**crm_fields(one), "email": "<script>x</script>"})
     pair.erp_human.create("party", erp_fields(one))
@@ -93,3 +105,41 @@ def test_the_page_needs_nothing_from_elsewhere_and_escapes(pair: PairOfSystems) 
     assert "<svg" in html
     assert "<script" not in html
     assert "http" not in html.replace("http-equiv", "").replace("https://partner1.example", "")
+
+
+def test_a_contacts_national_phone_is_judged_in_its_partners_country(pair: PairOfSystems) -> None:
+    partner = next(one for one in partners(20) if one.country == "DE")
+    crm = pair.crm_human.create("organisation", crm_fields(partner))
+    erp = pair.erp_human.create("party", erp_fields(partner))
+    person = partner.contacts[0]
+    fields = contact_fields(person, "organisation", crm)
+    pair.crm_human.create("contact", {**fields, "phone": "0221 5550001"})
+    fields = contact_fields(person, "party", erp)
+    pair.erp_human.create("contact", {**fields, "phone": "+49 221 5550001"})
+    contact = assess(pair).entities[1]
+    assert contact.fields["phone"]["crm"].valid == 1
+    assert contact.between["phone"].same == 1
+
+
+def test_what_is_assumed_can_be_adjusted_and_is_told(pair: PairOfSystems) -> None:
+    filled(pair)
+    # The stamps of systems that were filled a moment ago tell nothing.
+    assert assess(pair, "partner").entities[0].hours_per_month is None
+    assumed = Assumptions(changes_per_day=60, minutes_per_entry=4, calls_per_write=5)
+    found = assess(pair, "partner", assumed=assumed)
+    partner = found.entities[0]
+    assert partner.shared == pytest.approx(58 / 71)
+    assert partner.hours_per_month == pytest.approx(60 * 58 / 71 * 365 / 12 * 4 / 60, abs=0.1)
+    value = plain(found)
+    told = effort(value["entities"][0], value["assumed"])
+    for part in ("of 60 that were given", "82% of the records", "4 minutes", "5 calls a write"):
+        assert part in told
+
+
+def test_the_page_shows_confidence_duplicates_and_disagreement(pair: PairOfSystems) -> None:
+    html = page(plain(assess(filled(pair))))
+    for part in (
+        "How sure the pairs are", "Twice within one side", "same VAT id", "only CRM",
+        "changes a day", "Share of records with a value",
+    ):  # fmt: skip
+        assert part in html
