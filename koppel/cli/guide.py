@@ -109,6 +109,8 @@ def summary(name: str, result: Mapping[str, Any]) -> str:
     """What a step came to, in a sentence."""
     if "error" in result:
         return str(result["error"])
+    if result.get("skipped"):
+        return "skipped"
     teller = _SUMMARIES.get(name)
     return teller(result) if teller and result else ""
 
@@ -311,6 +313,19 @@ def _rules(steps: Guide, wanted: Wanted) -> dict[str, str]:
             "(koppel assess --rules FOLDER writes the proposed ones, ready to edit)",
         )
     return steps.proposed()
+
+
+@guide.command()
+def skip(
+    context: typer.Context,
+    step: Annotated[str, typer.Argument(help="Which step.")],
+    json: Json = False,
+) -> None:
+    """Take a step for done without doing it, as where one loads with other commands."""
+    here = session(context, json)
+    with here.engine() as engine:
+        Guide(engine, user=here.user).skip(step)
+    here.print({"step": step, "state": "done"}, lambda _: here.say(f"{step} is skipped."))
 
 
 @guide.command()

@@ -47,6 +47,10 @@ def init(
     continue_: Annotated[
         bool, typer.Option("--continue", help="Go on with the introduction where it stands.")
     ] = False,
+    pages: Annotated[
+        bool,
+        typer.Option("--pages", help="Lead through the rest on the pages of koppel serve."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Configure both connections and the sync rules; asks for what is missing, then leads on.
@@ -90,7 +94,11 @@ def init(
             f"Ready: {names['crm']} and {names['erp']} answer. Next: koppel guide run assess"
         ),
     )
-    lead_if_asked(here)
+    if pages:
+        store.guide.add("assess", "open", by=here.user, result={})
+        here.say("Start koppel serve and open its page Set-up. Nothing runs by itself meanwhile.")
+    else:
+        lead_if_asked(here)
 
 
 def _names(store: Store, types: Mapping[Side, str], given: Mapping[Side, str]) -> dict[Side, str]:

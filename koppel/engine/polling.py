@@ -1,4 +1,7 @@
-"""When each connection is looked at for changes, and whether it is quiet now."""
+"""When each connection is looked at for changes, and whether it is quiet now.
+
+It is quiet in the quiet hours of a system, and while the introduction is under way.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,8 @@ class Polling:
         self._next: dict[str, datetime] = {}
         self._missed = False
         self.trouble = ""
+        self.introduction = False
+        """Is the guided introduction under way, so that nothing may run by itself?"""
 
     def follow(self) -> None:
         """Read the schedules again where somebody has changed a document since."""
@@ -61,10 +66,11 @@ class Polling:
 
     def quiet(self) -> bool:
         """Is nothing to be written by itself now? What is asked for meanwhile is missed."""
+        self.introduction = self._store.guide.under_way()
         quiet = quiet_until(self._schedules, self._names, self._clock()) is not None
-        if quiet:
+        if quiet or self.introduction:
             self._missed = True
-        return quiet
+        return quiet or self.introduction
 
     def due(self) -> list[str]:
         """The connections to look at now; none in quiet hours."""

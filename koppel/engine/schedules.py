@@ -148,6 +148,8 @@ def alarmed(store: Store, audits: Sequence[EntityAudit]) -> str:
 
 def run_job(engine: Engine, job: Job, *, user: str = "") -> Ended:
     """Do a job's task now. Raises `TryLater` where a system is away or another Koppel at work."""
+    if engine.store.guide.under_way():
+        return Ended(state="held", text="the introduction is under way")
     if engine.store.runs.last(state="held") is not None:
         # What a person has to approve first would be planned anew, and not be held to their word.
         if job.run == "sync":

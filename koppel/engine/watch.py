@@ -25,6 +25,10 @@ from koppel.sync.rule import Side
 
 logger = logging.getLogger(__name__)
 
+INTRODUCTION = (
+    "The introduction is under way: nothing runs by itself before its load is done. koppel guide"
+)
+
 MOST_HINTS = 5000
 """More hints than this at once are dropped: the next poll finds what they were about."""
 
@@ -126,6 +130,10 @@ class Watch:
                 if hints and not polling.quiet():
                     self._guarded(engine, partial(self._hinted, engine, hints))
                 due = polling.due()
+                if polling.introduction:
+                    self.last_error = INTRODUCTION
+                elif self.last_error == INTRODUCTION:
+                    self.last_error = ""
                 if due:
                     sweep = self._clock() >= next_sweep
                     if sweep:

@@ -28,6 +28,16 @@ class GuideStore:
         """All that happened to a step, newest first."""
         return list(GuideEntry.objects.filter(step=step).order_by("-id"))
 
+    def under_way(self) -> bool:
+        """Has somebody begun the introduction, and is its load not done (or undone again)?
+
+        Meanwhile nothing is written by itself: a person decides when the load begins.
+        """
+        if not GuideEntry.objects.exclude(step__in=("connect", "schedules")).exists():
+            return False
+        load = self.last("load")
+        return load is None or load.state != "done"
+
     def entries(self, limit: int = 200) -> list[GuideEntry]:
         """What happened, newest first."""
         return list(GuideEntry.objects.order_by("-id")[:limit])

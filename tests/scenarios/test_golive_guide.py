@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from koppel.engine import schedules
 from koppel.engine.guide import NAMES, Guide, coming, standings
+from koppel.engine.polling import Polling
 from koppel.engine.runner import steps_of
 from koppel.errors import Interrupted, NeedsUser
 from koppel.mapping.faults import DocumentFaults
@@ -229,3 +231,20 @@ def test_connections_in_use_are_not_forgotten(filled: PairOfSystems) -> None:
     assert steps.undo("connect").result["removed"] == ["crm", "erp"]
     with pytest.raises(NeedsUser, match="two connections are needed"):
         guide(filled).connect()
+
+
+def test_while_the_introduction_is_under_way_nothing_runs_by_itself(filled: PairOfSystems) -> None:
+    polling = Polling(filled.store, filled.store.clock, 5.0)
+    polling.follow()
+    assert polling.due() == ["crm", "erp"]
+    steps = through(filled, "assess")
+    assert polling.due() == []
+    assert polling.introduction
+    found = schedules.save(filled.store, '[jobs.n]\nrun = "sync"\ncron = "* * * * *"', user="ada")
+    ended = schedules.run_and_keep(filled.engine(), found.jobs["n"], None)
+    assert ended is not None
+    assert (ended.state, ended.text) == ("held", "the introduction is under way")
+    steps.skip("load")
+    assert polling.due() == ["crm", "erp"]
+    steps.undo("load")
+    assert polling.due() == []
