@@ -10,22 +10,24 @@ BIN := .venv/bin
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  STORE=postgres WORKERS=3 make demo with workers on a PostgreSQL of its own"
 	@echo "  ARGS=... is handed on, for example: make demo ARGS=--reset, make test ARGS='-k merge'"
 
 venv: ## Make .venv from the lock, or find it up to date
 	@$(PYTHON) lab/bootstrap.py
 
 demo: venv ## Bring up a real CRM and a real ERP with demo data, and couple them
-	@$(BIN)/python -m lab.demo $(ARGS)
+	@$(BIN)/python -m lab.demo $(if $(STORE),--store $(STORE)) $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 
 test: venv ## Run every test, the real systems among them
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
-lint: venv ## Check style, formatting, floors and types
+lint: venv ## Check style, formatting, floors, types and dependencies
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
 	@$(BIN)/mypy
+	@$(BIN)/python -m lab.audit
 
 format: venv ## Format the code
 	@$(BIN)/ruff check --fix .

@@ -158,12 +158,22 @@ def wrong(found: set[tuple[str, str]], truth: Truth) -> set[tuple[str, str]]:
     }
 
 
-def serve(home: Path, port: int, progress: Progress) -> int:
+def work(home: Path, folder: Path) -> int:
+    """Start a worker whose process is told by `folder`; gives its process id."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # By way of the folder, so that the process can be told from others by its arguments.
+    command = [*_koppel(folder / ".."), "worker", "--drain", "8"]
+    return process.spawn(command, dict(os.environ), folder, folder / "worker.log")
+
+
+def serve(home: Path, port: int, progress: Progress, *, hand_over: bool = False) -> int:
     """Start Koppel's server and wait until it answers; gives its process id. Raises LabError."""
     process.check_port(port, "koppel")
     progress("starting", 0.9)
     log = home / "server.log"
     command = [*_koppel(home), "serve", "--port", str(port)]
+    if hand_over:
+        command.append("--hand-over")
     pid = process.spawn(command, dict(os.environ), home, log)
     deadline = time.monotonic() + READY_SECONDS
     while not _answers(f"http://127.0.0.1:{port}/login"):

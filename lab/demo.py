@@ -4,6 +4,9 @@ Sets both systems up side by side, starts them, couples them, prints three addre
 and stays in the foreground until Ctrl-C, which stops all three; so do SIGTERM, a closed terminal
 and a set-up that fails midway. The set-up databases are kept, and so is what people changed in a
 demo; `--reset` begins anew.
+
+`make demo STORE=postgres WORKERS=3` keeps Koppel's store on a PostgreSQL of the demo's own and
+leaves the work to three worker processes, of which any may be killed while orders flow.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich.console import Console
 from rich.panel import Panel
@@ -30,11 +34,15 @@ from lab.bootstrap import CannotGoOn, check_disk
 from lab.coupling import Coupled
 from lab.creme import Creme
 from lab.display import Display, Row, Stopped
+from lab.postgres import Postgres
 from lab.system import LabError, Running, lab_folder
 from lab.tryton import TrytonLab
 
 NEEDED_MEGABYTES = 900
 """Both systems' environments, templates and working copies."""
+
+FILE = "koppel.database"
+"""Where Koppel's home folder holds the address of its store."""
 
 PORTS = {"tryton": 8000, "creme": 8100, "koppel": 8200}
 
@@ -48,6 +56,10 @@ class Options:
     reset: bool = False
     name: str = "demo"
     """Of the working copies: demos of different names do not touch each other."""
+    store: str = "sqlite"
+    """Koppel's own: `sqlite` or `postgres`."""
+    workers: int = 0
+    """Processes that do the work; 0: the one that serves does it all."""
 
 
 class Demo:
@@ -61,6 +73,7 @@ class Demo:
         self.tryton = TrytonLab(attached=True)
         self.name = options.name
         self.home = lab_folder() / "koppel" / options.name
+        self.postgres = Postgres.for_demo(lab_folder()) if options.store == "postgres" else None
         self.is_up = False
         self._running: dict[str, Running] = {}
         self._troubles: list[Exception] = []
@@ -106,16 +119,22 @@ class Demo:
             lambda: self._start_tryton(tryton, anew),
             lambda: self._start_creme(creme, anew),
             coupling.load,
+            self._start_postgres,
             waiting=koppel,
         )
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.home / "made-from.json").write_text(self._made_from())
+        self._choose_store(anew)
         found = truth.truth(self.creme.seeded("demo"), self.tryton.seeded("demo"))
         truth.write(found)
         systems = self._running["creme"], self._running["tryton"]
         result = coupling.couple(*systems, self.home, found, koppel)
-        coupling.serve(self.home, self.options.ports["koppel"], koppel)
-        koppel.done(f"runs on {self._url()}")
+        many = self.options.workers
+        for folder in self._workers():
+            coupling.work(self.home, folder)
+        coupling.serve(self.home, self.options.ports["koppel"], koppel, hand_over=bool(many))
+        with_workers = f", with {many} workers on PostgreSQL" if many else ""
+        koppel.done(f"runs on {self._url()}{with_workers}")
         return result
 
     def _made_from(self) -> str:
@@ -124,7 +143,28 @@ class Demo:
             system.folder / "templates" / "demo" / "seeded.json"
             for system in (self.creme, self.tryton)
         ]
-        return json.dumps({str(file): file.stat().st_mtime_ns for file in files})
+        made = {str(file): file.stat().st_mtime_ns for file in files}
+        return json.dumps({**made, "store": self.options.store})
+
+    def _start_postgres(self) -> None:
+        if self.postgres is not None:
+            self.postgres.start()
+
+    def _choose_store(self, anew: bool) -> None:
+        """Let Koppel's home folder say where its store is."""
+        file = self.home / FILE
+        file.unlink(missing_ok=True)
+        if self.postgres is None:
+            return
+        database = f"koppel_{self.name}"
+        if anew or not self.postgres.exists(database):
+            self.postgres.create(database)
+        file.touch(mode=0o600)
+        file.write_text(f"{self.postgres.url(database)}\n")
+
+    def _workers(self) -> list[Path]:
+        """The folders of the worker processes."""
+        return [self.home / f"worker-{number + 1}" for number in range(self.options.workers)]
 
     def _continues(self) -> bool:
         """Whether working copies are there that stem from the present templates.
@@ -197,8 +237,11 @@ class Demo:
         self.console.print(Panel(grid, title=f"Coupled in {seconds:.0f} s", expand=False))
         for line in _summary(result, str(self.home), _for_the_client(tryton)):
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        for folder in self._workers():
+            pid = process.running_pid(folder)
+            self.console.print(f"{folder.name} is process {pid}: kill -9 {pid}", highlight=False)
         if not self.options.once:
-            self.console.print("Ctrl-C stops all three.", style="bold")
+            self.console.print("Ctrl-C stops all of them.", style="bold")
 
     def _stay(self) -> int:
         """Until somebody stops it, or one of the three ends by itself."""
@@ -207,7 +250,14 @@ class Demo:
             "tryton": self._running["tryton"].folder,
             "koppel": self.home,
         }
+        missed: set[str] = set()
         while not self.stop.wait(1.0):
+            for folder in self._workers():
+                if folder.name not in missed and process.running_pid(folder) is None:
+                    missed.add(folder.name)
+                    self.console.print(
+                        f"{folder.name} is gone; its work goes to the others", style="yellow"
+                    )
             for name, folder in watched.items():
                 if process.running_pid(folder) is None:
                     self.console.print(
@@ -225,6 +275,8 @@ class Demo:
         A system that cannot be stopped does not keep the others running.
         """
         process.end(self.home)
+        for folder in sorted(self.home.glob("worker-*")):
+            process.end(folder)
         stops = [
             threading.Thread(target=system.stop, args=(self.name,))
             for system in (self.creme, self.tryton)
@@ -233,6 +285,8 @@ class Demo:
             thread.start()
         for thread in stops:
             thread.join()
+        if self.postgres is not None:
+            self.postgres.stop()
 
 
 def how_to_choose_a_port(name: str) -> str:
@@ -318,13 +372,17 @@ def run(
     reset: bool = False,
     ports: dict[str, int] | None = None,
     name: str = "demo",
+    store: str = "sqlite",
+    workers: int = 0,
 ) -> int:
     """Run the demo; see the module. Exit code 1 with one sentence where it cannot go on."""
     demo: Demo | None = None
     try:
         with _stopped_by_signals(), _only_one(name):
             chosen = {**ports_from_environment(), **(ports or {})}
-            demo = Demo(Options(chosen, once, reset, name), Console())
+            if workers and store != "postgres":
+                raise LabError("workers need PostgreSQL: make demo STORE=postgres WORKERS=3")
+            demo = Demo(Options(chosen, once, reset, name, store, workers), Console())
             return demo.run()
     except (LabError, CannotGoOn) as error:
         _say(f"The demo cannot go on: {error}")
@@ -366,6 +424,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--reset", action="store_true", help="begin from the fresh demo data")
     parser.add_argument("--stop", action="store_true", help="only stop what a killed demo left")
     parser.add_argument("--name", default="demo", help="of the working copies; default demo")
+    parser.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
+    parser.add_argument("--workers", type=int, default=0, help="worker processes; default none")
     for name, port in PORTS.items():
         parser.add_argument(f"--{name}-port", type=int, metavar="PORT", help=f"default {port}")
     options = parser.parse_args(arguments)
@@ -373,7 +433,14 @@ def main(arguments: list[str] | None = None) -> int:
         return stop_leftovers(options.name)
     given = {name: getattr(options, f"{name}_port") for name in PORTS}
     ports = {name: port for name, port in given.items() if port}
-    return run(once=options.once, reset=options.reset, ports=ports, name=options.name)
+    return run(
+        once=options.once,
+        reset=options.reset,
+        ports=ports,
+        name=options.name,
+        store=options.store,
+        workers=options.workers,
+    )
 
 
 if __name__ == "__main__":

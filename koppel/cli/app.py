@@ -66,6 +66,8 @@ def load() -> typer.Typer:
         schedules,
         serve,
         setup,
+        storing,
+        workers,
     )
 
     return app

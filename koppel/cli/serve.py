@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import signal
 import socket
@@ -15,13 +14,16 @@ import typer
 from koppel import config
 from koppel.cli.app import app, session
 from koppel.cli.session import PATIENCE, Session, err
-from koppel.engine import Engine
+from koppel.engine import Engine, seen
 from koppel.engine.lines import Lines
 from koppel.engine.schedules import Scheduler
-from koppel.engine.watch import Pace, Watch
+from koppel.engine.watch import Pace, Watch, Watching
 from koppel.errors import NeedsUser
 from koppel.processes.desk import DeskPace, OrderDesk, couple_by_watch
 from koppel.store import Store
+
+LARGEST_BODY = 16 * 1024 * 1024
+"""Bytes of a message to the pages; those of systems are held to far less (`koppel.web.hooks`)."""
 
 
 @app.command()
@@ -31,17 +33,25 @@ def serve(
     port: Annotated[int, typer.Option(help="The port to listen on.")] = 8200,
     poll: Annotated[float, typer.Option(help="Seconds between polls.")] = 5.0,
     sweep: Annotated[float, typer.Option(help="Seconds between sweeps for deletes.")] = 600.0,
+    hand_over: Annotated[
+        bool, typer.Option("--hand-over", help="Leave the work to `koppel worker`; PostgreSQL.")
+    ] = False,
 ) -> None:
     """Keep both systems in step, take hints, and show Koppel's pages, until stopped."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    seen.log_as(os.environ.get("KOPPEL_LOG", ""))
     here = session(context)
     free(host, port)
     store = here.store()
-    watch = Watch(lambda: _engine(here), config.now, Pace(poll=poll, sweep=sweep))
-    scheduler = Scheduler(lambda: _engine(here), config.now)
-    desk = OrderDesk(lambda: _engine(here), couple_by_watch(watch, store), DeskPace(poll=poll))
-    _keep_sessions(here)
-    server = _server(store, watch, desk, host, port)
+    if hand_over:
+        from koppel.cli.workers import serve_only
+
+        serve_only(here, store, host, port)
+        return
+    watch = Watch(lambda: make_engine(here), config.now, Pace(poll=poll, sweep=sweep))
+    scheduler = Scheduler(lambda: make_engine(here), config.now)
+    desk = OrderDesk(lambda: make_engine(here), couple_by_watch(watch, store), DeskPace(poll=poll))
+    keep_sessions(here)
+    server = make_server(store, watch, desk, host, port)
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
@@ -59,14 +69,14 @@ def serve(
     server.close()
 
 
-def _engine(here: Session) -> Engine:
+def make_engine(here: Session) -> Engine:
     """The watch's own engine; its store shares the database, not the connection."""
     from koppel.store.secrets import find_key
 
     return Engine(Store(config.now, find_key(here.home)), patience=PATIENCE)
 
 
-def _keep_sessions(here: Session) -> None:
+def keep_sessions(here: Session) -> None:
     """Sign cookies with a key of this store, so that a restart signs nobody out."""
     import hashlib
 
@@ -91,7 +101,7 @@ def free(host: str, port: int) -> None:
             ) from error
 
 
-def _server(store: Store, watch: Watch, desk: OrderDesk, host: str, port: int) -> Any:
+def make_server(store: Store, watch: Watching, desk: OrderDesk, host: str, port: int) -> Any:
     from django.conf import settings
     from django.core.wsgi import get_wsgi_application
     from waitress import create_server
@@ -111,6 +121,11 @@ def _server(store: Store, watch: Watch, desk: OrderDesk, host: str, port: int) -
     told = {"trusted_proxy": proxy, "trusted_proxy_headers": "x-forwarded-for x-forwarded-proto"}
     return create_server(
         get_wsgi_application(),
+        # Whoever sends more, or more slowly, than people and systems do is cut off.
+        max_request_body_size=LARGEST_BODY,
+        max_request_header_size=65_536,
+        channel_timeout=60,
+        connection_limit=200,
         host=host,
         port=port,
         threads=6,

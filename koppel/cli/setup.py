@@ -15,7 +15,7 @@ from koppel.cli.app import Json, app, session
 from koppel.cli.guide import lead, lead_if_asked
 from koppel.cli.session import out, plain, table
 from koppel.connectors import registry
-from koppel.engine import Engine, naming
+from koppel.engine import Engine, budget, naming
 from koppel.engine.guide import Guide
 from koppel.engine.lines import HINT_SECRET
 from koppel.errors import NeedsUser
@@ -247,7 +247,7 @@ def rename(
     )
 
 
-KINDS = ("rule", "mapping", "overlay", "process", "schedule")
+KINDS = ("rule", "mapping", "overlay", "process", "schedule", budget.KIND)
 
 
 @app.command()
@@ -306,6 +306,8 @@ def import_(
         load_mapping(text, source=f"{file}: mapping {name}")
     for name, text in read.get(settings.KIND, {}).items():
         settings.parse_settings(text, source=f"{file}: {settings.KIND} {name}")
+    for name, text in read.get(budget.KIND, {}).items():
+        budget.parse_budget(text, source=f"{file}: {budget.KIND} {name}")
     store = here.store()
     names = [row.name for row in store.connections.all()]
     for name, text in read.get("schedule", {}).items():

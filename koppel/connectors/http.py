@@ -30,6 +30,7 @@ import httpx
 import msgspec
 import stamina
 
+from koppel.connectors.hosts import HostCheck
 from koppel.errors import Defect, KoppelError, NeedsUser, TryLater
 
 MEGABYTE = 1024 * 1024
@@ -88,6 +89,8 @@ class Timeouts:
 
     connect: float = 5.0
     read: float = 60.0
+    total: float = 300.0
+    """Until an answer is there whole: one that drips in byte by byte ends here."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -141,6 +144,7 @@ class HttpSession:
         self._parse = parse
         self._dump = dump
         self._now = now
+        self._host = HostCheck(httpx.URL(self.address).host, name)
         self._client = httpx.Client(
             base_url=self.address,
             headers={"Accept": "application/json", **(headers or {})},
@@ -256,6 +260,7 @@ class HttpSession:
             raise
 
     def _once(self, request: httpx.Request, effect: bool, expected: Collection[int]) -> Reply:
+        self._host.check()
         self.calls += 1
         try:
             response = self._client.send(request, stream=True)
@@ -282,8 +287,11 @@ class HttpSession:
     def _read(self, response: httpx.Response, effect: bool) -> bytes:
         parts: list[bytes] = []
         size = 0
+        until = time.monotonic() + self.timeouts.total
         for part in response.iter_bytes():
             size += len(part)
+            if time.monotonic() > until:
+                raise self._lost(effect, "did not come to the end of its answer")
             if size > self._max_bytes:
                 sentence = f"answered with more than {self._max_bytes // MEGABYTE} MB"
                 if effect:
@@ -340,6 +348,11 @@ class HttpSession:
             return self._parse(content)
         except (ValueError, msgspec.MsgspecError):
             status = response.status_code
+        except RecursionError:
+            raise Defect(
+                f"{self.address} answered with JSON that is nested beyond all bounds",
+                place=self.name,
+            ) from None
         if status >= 500 and status not in expected:
             raise self._lost(effect, f"answered with an error of its own (HTTP {status})")
         if status >= 400:

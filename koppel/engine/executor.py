@@ -10,6 +10,7 @@ journalled; what is sent is journalled first all the same, and pages are settled
 
 from __future__ import annotations
 
+import contextvars
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,6 +30,7 @@ from koppel.connectors.base import (
     Write,
     Written,
 )
+from koppel.engine import seen
 from koppel.engine.intake import Progress
 from koppel.engine.lines import Lane, Line
 from koppel.engine.links import Links
@@ -39,7 +41,7 @@ from koppel.store import Store
 from koppel.store.codec import decode_record, decode_write
 from koppel.store.models import Journal, Run
 from koppel.store.values import PlannedStep
-from koppel.sync.rule import SIDES, Side
+from koppel.sync.rule import SIDES, Side, other
 
 PAGE = 400
 """At most that many steps are settled together."""
@@ -158,7 +160,10 @@ class Executor:
                 self._settle(page)
                 raise before.away
         page.sending = [
-            pool.submit(self._send_side, page, page.line.lanes[side])
+            # With the trace and the subject of log lines, which belong to a thread otherwise.
+            pool.submit(
+                contextvars.copy_context().run, self._send_side, page, page.line.lanes[side]
+            )
             for side in SIDES
             if page.writes[side]
         ]
@@ -188,7 +193,9 @@ class Executor:
             settler.settle(page.steps, page.writes, page.outcomes, page.failures)
         if len(self.owing) < _KEPT:
             self.owing |= {(page.line.entity, *key): found for key, found in settler.owing.items()}
-        self.writes += sum(isinstance(out, Written) for out in page.outcomes.values())
+        written = sum(isinstance(out, Written) for out in page.outcomes.values())
+        self.writes += written
+        seen.writes.inc(written)
         self._boundary("page settled")
         self._progress(f"writing {page.line.entity}", len(page.steps))
 
@@ -234,9 +241,11 @@ class Executor:
         size = max(1, lane.capabilities.max_write)
         for start in range(0, len(planned), size):
             part = [write for _, write in planned[start : start + size]]
+            steps = " ".join(step.coupling for step, _ in planned[start : start + size])
             try:
                 self._alive()
-                outcomes = lane.connector.write(part)
+                with seen.span("send", side=lane.side, entity=page.line.entity, couplings=steps):
+                    outcomes = lane.connector.write(part)
             except TryLater as error:
                 page.away = error
                 return
@@ -277,12 +286,21 @@ def _depends(line: Line, flying: Line) -> bool:
     return line.entity != flying.entity or line.entity in needs
 
 
-def recover_open(store: Store, lines: Mapping[str, Line]) -> int:
+Again = Mapping[tuple[str, Side, str], str]
+"""(Entity, side, record) -> the coupling under which its other side was to be created."""
+
+
+def recover_open(store: Store, lines: Mapping[str, Line]) -> Again:
     """Writes that a crash or a lost answer left open: find out, and settle each with its step.
 
     Must run before anything is planned. Raises `TryLater` where the system in question is away:
     nothing may be written to a coupling of which an open write is not known.
+
+    Gives the creates that did not happen. They may happen yet, where a writer that was taken for
+    dead wakes up: whoever creates for the same records must do it under the same key, so that the
+    system takes both for one.
     """
+    again: dict[tuple[str, Side, str], str] = {}
     groups = dict.fromkeys(
         (entry.run_id, entry.step)
         for entry in store.journal.open_intents()
@@ -307,9 +325,11 @@ def recover_open(store: Store, lines: Mapping[str, Line]) -> int:
             outcome = line.lanes[side].connector.recover(write)
             if outcome is not None:
                 outcomes[write.key] = outcome
+            elif isinstance(write, Create) and (origin := step.record(other(side))) is not None:
+                again[step.entity, other(side), origin] = step.coupling
         with transaction.atomic():
             Settler(store, run, line).settle([step], writes, outcomes, {})
-    return len(groups)
+    return again
 
 
-__all__ = ["Boundary", "Executor", "no_boundary", "recover_open"]
+__all__ = ["Again", "Boundary", "Executor", "no_boundary", "recover_open"]

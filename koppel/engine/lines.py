@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -17,6 +18,8 @@ from koppel.connectors.base import (
     Record,
     Resource,
 )
+from koppel.engine.budget import Limit, Urgency, budget_of
+from koppel.engine.gates import Gated
 from koppel.errors import Defect, NeedsUser
 from koppel.mapping.document import default_rule, load_mapping, load_rule, shipped_mapping
 from koppel.mapping.faults import DocumentFaults
@@ -109,7 +112,10 @@ class Lines:
     connectors: dict[str, Connector] = field(default_factory=dict)
     _built: dict[str, Line] = field(default_factory=dict)
     _schemas: dict[str, tuple[Resource, ...]] = field(default_factory=dict)
+    urgency: Urgency = "records"
+    """For whom the connectors are asked at present: decides how much of a budget may be used."""
     _newest: int = 0
+    _settings: dict[str, tuple[str, str, bytes]] = field(default_factory=dict)
     _rules: tuple[int, tuple[Rule, ...]] | None = None
 
     def connector(self, name: str) -> Connector:
@@ -118,7 +124,14 @@ class Lines:
             row = self.store.connections.get(name)
             settings = self.store.connections.settings(name)
             settings.pop(HINT_SECRET, None)
-            self.connectors[name] = self.connect(row.type, settings)
+            gated: Any = Gated(
+                self.connect(row.type, settings),
+                name,
+                self.store,
+                budget_of(self.store).limits.get(name, Limit()),
+                lambda: self.urgency,
+            )
+            self.connectors[name] = gated
         return self.connectors[name]
 
     def describe(self, name: str) -> tuple[Resource, ...]:
@@ -162,6 +175,18 @@ class Lines:
         if newest != self._newest:
             self._built.clear()
             self._newest = newest
+        self._follow_settings()
+
+    def _follow_settings(self) -> None:
+        """Open a connection anew where its settings or secrets were changed since."""
+        for row in self.store.connections.all():
+            mark = (row.type, repr(sorted(row.config.items())), bytes(row.secrets))
+            if self._settings.setdefault(row.name, mark) != mark:
+                self._settings[row.name] = mark
+                self._built.clear()
+                old = self.connectors.pop(row.name, None)
+                if old is not None:
+                    old.close()
 
     def rules(self) -> list[Rule]:
         """All live rules, each after those that it needs."""

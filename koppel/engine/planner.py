@@ -39,6 +39,7 @@ class Planner:
         *,
         progress: Progress,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        again: Mapping[tuple[str, Side, str], str] | None = None,
     ) -> None:
         self._store = store
         self._line = line
@@ -46,6 +47,7 @@ class Planner:
         self._intake = intake
         self._progress = progress
         self._new_id = new_id
+        self._again = again or {}
         self._number = store.runs.next_number(run)
         self._page: list[PlannedStep] = []
         self._followed: set[tuple[Side, str]] = set()
@@ -363,7 +365,7 @@ class Planner:
         if decision.kind != "create":
             return
         coupling = CouplingRow(
-            id=self._new_id(),
+            id=self._again.get((self._line.entity, side, content.id)) or self._new_id(),
             entity=self._line.entity,
             crm_id=content.id if side == "crm" else None,
             erp_id=content.id if side == "erp" else None,

@@ -12,7 +12,8 @@ from django.db import transaction
 
 from koppel.connectors import registry
 from koppel.connectors.base import Connector, Gone, Health, Record
-from koppel.engine.executor import Boundary, Executor, no_boundary, recover_open
+from koppel.engine import seen
+from koppel.engine.executor import Again, Boundary, Executor, no_boundary, recover_open
 from koppel.engine.intake import Intake, Progress, Work
 from koppel.engine.lines import Connect, Line, Lines
 from koppel.engine.planner import Planner, steps_of
@@ -63,6 +64,7 @@ class Engine:
         self._boundary = boundary
         self._new_id = new_id
         self._leases: Writing
+        self._again: Again = {}
 
     # questions
 
@@ -187,7 +189,7 @@ class Engine:
         self.store.runs.abandon_unfinished(run)
         self.lines.follow_documents()
         every = self._every(run)
-        recover_open(self.store, {line.entity: line for line in every})
+        self._again = recover_open(self.store, {line.entity: line for line in every})
         self._boundary("recovered")
         known = [line.entity for line in every]
         for entity in entities or ():
@@ -278,7 +280,13 @@ class Engine:
 
     def _steps(self, run: Run, line: Line, intake: Intake) -> dict[str, int]:
         planner = Planner(
-            self.store, line, run, intake, progress=self.progress, new_id=self._new_id
+            self.store,
+            line,
+            run,
+            intake,
+            progress=self.progress,
+            new_id=self._new_id,
+            again=self._again,
         )
         return planner.plan(intake.work)
 
@@ -415,9 +423,15 @@ class Engine:
 
     @contextmanager
     def _closing(self, run: Run) -> Iterator[None]:
-        """Close the run with the consequence of whatever goes wrong."""
+        """Close the run with the consequence of whatever goes wrong; tell the outside of it."""
+        begun = time.monotonic()
+        number, trigger = str(run.id), run.trigger
         try:
-            yield
+            with (
+                seen.about(run=number),
+                seen.span(run.kind, run=number, trigger=trigger, pairs=run.scope),
+            ):
+                yield
         except TryLater as error:
             self.store.runs.end(run, "waiting", reasons=[str(error)])
             for name in {row.name for row in self.store.connections.all()}:
@@ -428,6 +442,9 @@ class Engine:
             if run.state not in ("superseded",):
                 self.store.runs.end(run, "failed", reasons=[str(error)])
             raise
+        finally:
+            seen.runs.labels(trigger, run.state).inc()
+            seen.run_seconds.labels(trigger).observe(time.monotonic() - begun)
 
     def close(self) -> None:
         """Close all connectors."""

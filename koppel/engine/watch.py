@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from koppel.engine.errand import Errand, Errands
 from koppel.engine.polling import Polling
@@ -56,6 +56,26 @@ class Pace:
     away: float = 15.0
 
 
+class Watching(Protocol):
+    """What the pages ask of whoever watches, in this process or by workers."""
+
+    def hint(self, entity: str, side: Side, record: str) -> None:
+        """A record may have changed."""
+
+    def press(
+        self, entity: str, side: Side, record: str, *, user: str, timeout: float = 25.0
+    ) -> Press:
+        """Synchronise one record now; waits at most `timeout` seconds for the result."""
+
+    @property
+    def last_error(self) -> str:
+        """What troubles it; empty where nothing does."""
+
+    @property
+    def last_poll(self) -> datetime | None:
+        """When it looked last."""
+
+
 class Watch:
     """The thread. `engine` is made inside it, for a database connection belongs to its thread."""
 
@@ -74,7 +94,7 @@ class Watch:
         self._there = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="koppel-watch", daemon=True)
-        self.last_error = ""
+        self.last_error: str = ""
         self.last_poll: datetime | None = None
 
     def start(self) -> None:
@@ -193,11 +213,11 @@ class Watch:
             work()
         except TryLater as error:
             self.last_error = str(error)
-            logger.warning("%s", error)
+            logger.warning("a system is away: %s", error)
             return False
         except KoppelError as error:
             self.last_error = str(error)
-            logger.error("%s", error)
+            logger.error("a run stopped: %s", error)
             engine.lines.refresh()
             return False
         except Exception as error:

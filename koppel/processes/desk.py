@@ -76,6 +76,10 @@ class OrderDesk:
         except TimeoutError:
             return None
 
+    def go_on(self, id: str, timeout: float) -> bool:
+        """Go on with an order now; False where that takes longer than `timeout` seconds."""
+        return self.ask(lambda orders: orders.go_on(id).id, timeout) is not None
+
     def figures(self, party: str, *, fresh: bool, timeout: float) -> dict[str, Any] | None:
         """A customer's figures of the ERP, with `told_seconds` as their age; None if unknown."""
         at, known = self._figures.get(party, (0.0, None))

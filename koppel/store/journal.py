@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from koppel.connectors.base import Gone, Record, Write
+from koppel.connectors.base import Create, Gone, Record, Write
 from koppel.errors import NeedsUser
 from koppel.store import bulk
 from koppel.store.codec import encode, encode_record, encode_write
@@ -23,6 +23,11 @@ class JournalStore:
     def intend(self, run: Run, side: Side, planned: Sequence[tuple[PlannedStep, Write]]) -> None:
         """Write down what is about to be written. Must be committed before it is sent."""
         now = bulk.moment(self._clock())
+        # A create that did not happen is tried again under its key; so it has one entry, as before.
+        bulk.execute(
+            "DELETE FROM store_journal WHERE state = 'void' AND key IN ({ids})",
+            [write.key for _, write in planned if isinstance(write, Create)],
+        )
         bulk.insert(
             Journal,
             (

@@ -78,6 +78,11 @@ class LeaseStore:
         row = Lease.objects.filter(name=name).first()
         return row.holder if row and row.until > self._clock() else ""
 
+    def alive(self, prefix: str = "") -> list[str]:
+        """The names of leases that somebody living holds."""
+        rows = Lease.objects.filter(name__startswith=prefix, until__gt=self._clock())
+        return [row.name for row in rows.order_by("name") if not _dead(row.holder)]
+
     def give_back(self, name: str, holder: str | None = None) -> None:
         """Give it back if it is ours."""
         Lease.objects.filter(name=name, holder=holder or me()).delete()
@@ -112,4 +117,8 @@ def _dead(holder: str) -> bool:
         return True
     except PermissionError:
         return False
-    return False
+    try:
+        # Killed, but nobody has taken notice of its end yet.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1] == "Z"
+    except OSError:
+        return False

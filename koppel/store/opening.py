@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from koppel.store.connections import ConnectionStore
     from koppel.store.couplings import CouplingStore
     from koppel.store.documents import DocumentStore
+    from koppel.store.gates import GateStore
     from koppel.store.guide import GuideStore
+    from koppel.store.hints import HintStore, PulseStore
     from koppel.store.inbox import InboxStore
     from koppel.store.journal import JournalStore
     from koppel.store.lease import LeaseStore
@@ -50,7 +52,9 @@ class Store:
         from koppel.store.connections import ConnectionStore
         from koppel.store.couplings import CouplingStore
         from koppel.store.documents import DocumentStore
+        from koppel.store.gates import GateStore
         from koppel.store.guide import GuideStore
+        from koppel.store.hints import HintStore, PulseStore
         from koppel.store.inbox import InboxStore
         from koppel.store.journal import JournalStore
         from koppel.store.lease import LeaseStore
@@ -76,6 +80,9 @@ class Store:
         self.replica: ReplicaStore = ReplicaStore(clock)
         self.pairs: PairStore = PairStore()
         self.lease: LeaseStore = LeaseStore(clock)
+        self.hints: HintStore = HintStore(clock)
+        self.pulses: PulseStore = PulseStore(clock)
+        self.gates: GateStore = GateStore(clock)
         self.processes: ProcessStore = ProcessStore(clock)
         self.orders: OrderStore = OrderStore(clock)
         self.calls: CallStore = CallStore()

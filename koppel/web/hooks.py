@@ -49,7 +49,8 @@ def trouble(status: int, message: str) -> JsonResponse:
 
 def verified(request: HttpRequest, connection: str, *, once: bool) -> HttpResponse | None:
     """None if the message may be read; else the refusal."""
-    if int(request.META.get("CONTENT_LENGTH") or 0) > LARGEST:
+    # The second for messages in chunks, which tell no length beforehand.
+    if int(request.META.get("CONTENT_LENGTH") or 0) > LARGEST or len(request.body) > LARGEST:
         return trouble(413, "The message is too large.")
     fine = current().signed(
         connection,
@@ -72,7 +73,7 @@ def hint(request: HttpRequest, connection: str) -> HttpResponse:
         return refusal
     try:
         told = msgspec.json.decode(request.body, type=Hint)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         return trouble(400, f"This is no hint: {error}.")
     service = current()
     found = service.entity_of(connection, told.resource)
@@ -163,7 +164,7 @@ def press(request: HttpRequest, connection: str, resource: str, record: str) -> 
         return refusal
     try:
         told = msgspec.json.decode(request.body or b"{}", type=Press)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         return trouble(400, f"This cannot be read: {error}.")
     service = current()
     found = service.entity_of(connection, resource)

@@ -54,7 +54,7 @@ def transfer(request: HttpRequest, connection: str, resource: str, record: str) 
         return refusal
     try:
         told = msgspec.json.decode(request.body or b"{}", type=Press)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         return trouble(400, f"This cannot be read: {error}.")
     service = current()
     settings = order_settings(service.store)
@@ -64,7 +64,7 @@ def transfer(request: HttpRequest, connection: str, resource: str, record: str) 
     row = begin_transfer(service.store, settings.crm, resource, record, user=user)
     if row.state in ("running", "waiting"):
         try:
-            desk().ask(lambda orders: orders.go_on(row.id).id, PRESS_SECONDS)
+            desk().go_on(row.id, PRESS_SECONDS)
         except KoppelError as error:
             return JsonResponse({**transfer_view(service.store, row), "message": str(error)})
         row = service.store.processes.get(row.id)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from koppel.engine.lines import HINT_SECRET, Lines
-from koppel.engine.watch import Watch
+from koppel.engine.watch import Watching
 from koppel.errors import NeedsUser
 from koppel.store import Store
 from koppel.sync.rule import SIDES, Side
@@ -24,7 +24,7 @@ class Service:
 
     store: Store
     lines: Lines
-    watch: Watch
+    watch: Watching
     clock: Callable[[], datetime]
     _seen: dict[str, float] = field(default_factory=dict)
 
