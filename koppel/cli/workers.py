@@ -30,7 +30,7 @@ def serve_only(here: Session, store: Store, host: str, port: int) -> None:
     address = _server_address(here)
     queue = JobQueue(address, worker_name())
     lines = Lines(store, registry.connect)
-    watch = AskedWatch(queue, store, lines.pairs)
+    watch = AskedWatch(queue, store, lines.pairs, lambda: make_engine(here))
     desk = AskedDesk(lambda: make_engine(here), queue)
     keep_sessions(here)
     server = make_server(store, watch, desk, host, port)

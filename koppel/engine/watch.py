@@ -59,6 +59,8 @@ class Pace:
 class Watching(Protocol):
     """What the pages ask of whoever watches, in this process or by workers."""
 
+    errands: Errands
+
     def hint(self, entity: str, side: Side, record: str) -> None:
         """A record may have changed."""
 
@@ -66,6 +68,9 @@ class Watching(Protocol):
         self, entity: str, side: Side, record: str, *, user: str, timeout: float = 25.0
     ) -> Press:
         """Synchronise one record now; waits at most `timeout` seconds for the result."""
+
+    def errand(self, errand: Errand) -> Errand:
+        """Do something a person asked for as soon as possible; returns at once."""
 
     @property
     def last_error(self) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from koppel.engine import seen
+from koppel.engine.errand import Errand, Errands
 from koppel.engine.queue import HINTS, ORDERS, PRESS, JobQueue
 from koppel.engine.runner import Engine
 from koppel.engine.watch import Press
@@ -25,11 +27,18 @@ class AskedWatch:
     """The watch's face, with the work done by workers."""
 
     def __init__(
-        self, queue: JobQueue, store: Store, pairs: Callable[[], Mapping[str, Sequence[str]]]
+        self,
+        queue: JobQueue,
+        store: Store,
+        pairs: Callable[[], Mapping[str, Sequence[str]]],
+        make_engine: Callable[[], Engine] | None = None,
     ) -> None:
         self._queue = queue
         self._store = store
         self._pairs = pairs
+        self._make_engine = make_engine
+        self.errands = Errands()
+        self._doing = threading.Lock()
 
     def _lane(self, entity: str) -> str | None:
         found = (pair for pair, entities in self._pairs().items() if entity in entities)
@@ -63,6 +72,27 @@ class AskedWatch:
             press.error = error
         press.done.set()
         return press
+
+    def errand(self, errand: Errand) -> Errand:
+        """Do it in a thread of this process, with the leases that keep workers away meanwhile."""
+        self.errands.add(errand)
+        threading.Thread(target=self._errands, name="koppel-errand", daemon=True).start()
+        return errand
+
+    def _errands(self) -> None:
+        if self._make_engine is None:
+            return
+        with self._doing:
+            waiting = self.errands.take()
+            if not waiting:
+                return
+            engine = self._make_engine()
+            try:
+                for errand in waiting:
+                    errand.run(engine)
+            finally:
+                engine.close()
+                engine.store.close()
 
     @property
     def last_error(self) -> str:
