@@ -77,7 +77,8 @@ def standings(store: Store) -> list[Standing]:
         state: Any = entry.state
         if state == "done" and entry.id < newest:
             state = "again"
-        newest = max(newest, entry.id)
+        if not entry.result.get("skipped"):
+            newest = max(newest, entry.id)
         found.append(
             Standing(step=step, state=state, at=entry.at, by=entry.by, result=entry.result)
         )

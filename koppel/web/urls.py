@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from koppel.web import account, errands, hooks, inbox, orders, pages, records, runs, setup
+from koppel.web import (
+    account,
+    errands,
+    hooks,
+    inbox,
+    introduction,
+    orders,
+    pages,
+    records,
+    runs,
+    setup,
+)
 
 urlpatterns: list[URLPattern] = [
     path("", pages.home, name="home"),
@@ -26,6 +37,12 @@ urlpatterns: list[URLPattern] = [
     path("runs/<int:number>/apply", runs.apply, name="apply"),
     path("runs/<int:number>/reject", runs.reject, name="reject"),
     path("setup", setup.setup, name="setup"),
+    path("setup/introduction", introduction.introduction, name="introduction"),
+    path("setup/introduction/report", introduction.assessment, name="assessment"),
+    path("setup/introduction/<str:step>", introduction.step, name="step"),
+    path("setup/introduction/<str:step>/do", introduction.do_step, name="do_step"),
+    path("setup/introduction/<str:step>/undo", introduction.undo_step, name="undo_step"),
+    path("setup/introduction/<str:step>/skip", introduction.skip_step, name="skip_step"),
     path("setup/connections/<str:connection>", setup.schema, name="schema"),
     path("setup/connections/<str:connection>/check", setup.check, name="check"),
     path("setup/rules/<str:entity>", setup.rule, name="rule"),

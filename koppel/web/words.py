@@ -82,6 +82,7 @@ FIELDS: Words = {
 
 STATES: Words = {
     "active": _("in step"),
+    "again": _("to be repeated"),
     "applying": _("being written"),
     "cancelled": _("cancelled"),
     "closed": _("closed"),
