@@ -317,6 +317,18 @@ class RoleRight(models.Model):
         ]
 
 
+class ApiToken(models.Model):
+    """A token of the interface; `digest` is all that is kept of it."""
+
+    user = models.ForeignKey("auth.User", on_delete=models.CASCADE)
+    name = models.CharField(max_length=120)
+    digest = models.CharField(max_length=64, unique=True)
+    scopes = models.JSONField(default=list)
+    made_at = models.DateTimeField()
+    until = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+
 class SignInFailure(models.Model):
     """A sign-in that failed; `name` is a digest of what was typed."""
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from koppel.store.runs import RunStore
     from koppel.store.schedules import ScheduleStore
     from koppel.store.standing import StandingStore
+    from koppel.store.tokens import TokenStore
 
 Clock = Callable[[], datetime]
 """Gives the present time, in UTC and aware of it."""
@@ -66,11 +67,13 @@ class Store:
         from koppel.store.runs import RunStore
         from koppel.store.schedules import ScheduleStore
         from koppel.store.standing import StandingStore
+        from koppel.store.tokens import TokenStore
 
         self.clock = clock
         self.audit_log: AuditLog = AuditLog(clock)
         self.people: PeopleStore = PeopleStore(clock)
         self.standing: StandingStore = StandingStore(clock)
+        self.tokens: TokenStore = TokenStore(clock)
         self.connections: ConnectionStore = ConnectionStore(clock, key)
         self.documents: DocumentStore = DocumentStore(clock)
         self.couplings: CouplingStore = CouplingStore(clock)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -18,7 +18,7 @@ from koppel.store.models import Run
 from koppel.store.standing import Share
 from koppel.web import words
 from koppel.web.inbox import counts
-from koppel.web.rights import OPEN, declare, needs, rights_of
+from koppel.web.rights import needs, rights_of
 from koppel.web.service import current
 from koppel.web.templatetags.show import number
 
@@ -26,12 +26,6 @@ DAYS = 30
 RUNS = 8
 BAR = 60
 """Height of the bars of the figures, in units of the drawing."""
-
-
-@declare(OPEN)
-def healthz(request: HttpRequest) -> HttpResponse:
-    """The process lives."""
-    return JsonResponse({"ok": True})
 
 
 @needs("view")
@@ -73,7 +67,10 @@ def _system(row: Any) -> dict[str, Any]:
         return {"row": row, "colour": "bad", "state": _("paused"), "why": row.paused}
     if row.away_since:
         return {"row": row, "colour": "bad", "state": _("does not answer"), "since": row.away_since}
-    return {"row": row, "colour": "good", "state": _("answers")}
+    watch = current().watch
+    seen = [row.seen_at, None if watch.last_error else watch.last_poll]
+    last = max((one for one in seen if one is not None), default=None)
+    return {"row": row, "colour": "good", "state": _("answers"), "seen": last}
 
 
 def _whole(shares: list[Share]) -> float | None:

@@ -7,6 +7,7 @@ from django.urls import URLPattern, path
 from koppel.web import (
     account,
     errands,
+    health,
     hooks,
     inbox,
     introduction,
@@ -23,7 +24,9 @@ urlpatterns: list[URLPattern] = [
     path("logout", account.sign_out, name="logout"),
     path("account", account.account, name="account"),
     path("language", account.language, name="language"),
-    path("healthz", pages.healthz, name="healthz"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
     path("inbox", inbox.inbox, name="inbox"),
     path("inbox/conflicts/resolve", inbox.resolve_many, name="resolve_many"),
     path("inbox/conflicts/<int:number>", inbox.resolve, name="resolve"),

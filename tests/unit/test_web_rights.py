@@ -33,6 +33,8 @@ PRESS = ("administrator", "integrator", "clerk", "sales")
 TABLE: dict[str, str | tuple[str, ...]] = {
     # address: what it asks for, or the roles that may open it
     "healthz": "open",
+    "readyz": "open",
+    "metrics": "open",
     "login": "open",
     "language": "open",
     "logout": "person",
