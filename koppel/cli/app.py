@@ -67,6 +67,7 @@ def load() -> typer.Typer:
         serve,
         setup,
         storing,
+        tokens,
         workers,
     )
 

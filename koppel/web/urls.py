@@ -6,6 +6,7 @@ from django.urls import URLPattern, path
 
 from koppel.web import (
     account,
+    api,
     errands,
     health,
     hooks,
@@ -79,4 +80,5 @@ urlpatterns: list[URLPattern] = [
         "api/figures/<str:connection>/<str:resource>/<str:record>", orders.figures, name="figures"
     ),
     path("processes/<str:process>", orders.process, name="process"),
+    *api.addresses(),
 ]
