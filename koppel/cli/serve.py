@@ -73,7 +73,8 @@ def make_engine(here: Session) -> Engine:
     """The watch's own engine; its store shares the database, not the connection."""
     from koppel.store.secrets import find_key
 
-    return Engine(Store(config.now, find_key(here.home)), patience=PATIENCE)
+    store = Store(config.now, find_key(here.home), lambda: find_key(here.home))
+    return Engine(store, patience=PATIENCE)
 
 
 def keep_sessions(here: Session) -> None:

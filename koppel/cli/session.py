@@ -58,7 +58,7 @@ class Session:
             )
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         key = find_key(self.home, create=create)
-        return open_store(address, clock=config.now, key=key)
+        return open_store(address, clock=config.now, key=key, find_key=lambda: find_key(self.home))
 
     @contextmanager
     def engine(self, text: str = "") -> Iterator[Engine]:

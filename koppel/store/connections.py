@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -17,9 +17,12 @@ from koppel.store.secrets import seal, unseal
 class ConnectionStore:
     """Reads and writes connections."""
 
-    def __init__(self, clock: Clock, key: bytes) -> None:
+    def __init__(
+        self, clock: Clock, key: bytes, find_key: Callable[[], bytes] | None = None
+    ) -> None:
         self._clock = clock
         self._key = key
+        self._find_key = find_key
 
     def put(
         self,
@@ -37,7 +40,7 @@ class ConnectionStore:
                 "side": side,
                 "type": type,
                 "config": dict(config),
-                "secrets": seal(dict(secrets), self._key),
+                "secrets": seal(dict(secrets), self._newest_key()),
                 "paused": "",
             },
         )
@@ -68,7 +71,17 @@ class ConnectionStore:
     def settings(self, name: str) -> dict[str, str]:
         """Configuration and secrets together, as a connector's `from_config` takes them."""
         row = self.get(name)
-        return {**row.config, **unseal(bytes(row.secrets), self._key)}
+        try:
+            return {**row.config, **unseal(bytes(row.secrets), self._key)}
+        except NeedsUser:
+            if self._newest_key() == self._key:
+                raise
+            self._key = self._newest_key()
+            return {**row.config, **unseal(bytes(row.secrets), self._key)}
+
+    def _newest_key(self) -> bytes:
+        """The key as it stands now: it may have been rotated since this process began."""
+        return self._find_key() if self._find_key is not None else self._key
 
     def pause(self, name: str, reason: str) -> None:
         """Stop using a connection until a person acts; an empty reason lifts it."""

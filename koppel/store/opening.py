@@ -46,7 +46,9 @@ _setup_lock = threading.RLock()
 class Store:
     """All of the store, one attribute per concern. One instance per open database."""
 
-    def __init__(self, clock: Clock, key: bytes) -> None:
+    def __init__(
+        self, clock: Clock, key: bytes, find_key: Callable[[], bytes] | None = None
+    ) -> None:
         from koppel.store.auditlog import AuditLog
         from koppel.store.audits import AlarmStore, AuditStore
         from koppel.store.calls import CallStore
@@ -74,7 +76,7 @@ class Store:
         self.people: PeopleStore = PeopleStore(clock)
         self.standing: StandingStore = StandingStore(clock)
         self.tokens: TokenStore = TokenStore(clock)
-        self.connections: ConnectionStore = ConnectionStore(clock, key)
+        self.connections: ConnectionStore = ConnectionStore(clock, key, find_key)
         self.documents: DocumentStore = DocumentStore(clock)
         self.couplings: CouplingStore = CouplingStore(clock)
         self.runs: RunStore = RunStore(clock)
@@ -114,13 +116,19 @@ def setup_django() -> None:
 
 
 def open_store(
-    database: Path | str, *, clock: Clock, key: bytes = b"", migrate: bool = True
+    database: Path | str,
+    *,
+    clock: Clock,
+    key: bytes = b"",
+    migrate: bool = True,
+    find_key: Callable[[], bytes] | None = None,
 ) -> Store:
     """Open the store in `database`, made and migrated if need be.
 
     `database`: a SQLite file, `:memory:`, or PostgreSQL's address (`koppel.store.address`).
     `key` encrypts the secrets of connections (`koppel.store.secrets`); without it they can be
-    neither written nor read. `migrate` False: the database is known to be up to date.
+    neither written nor read; `find_key` finds it anew where it was rotated. `migrate` False: the
+    database is known to be up to date.
     Raises `NeedsUser` where the database cannot be used.
     """
     from django.db import DatabaseError, Error
@@ -144,7 +152,7 @@ def open_store(
             if server
             else "Check that the folder exists, is writable and has space left",
         ) from error
-    return Store(clock, key)
+    return Store(clock, key, find_key)
 
 
 def point_at(database: Path | str) -> None:

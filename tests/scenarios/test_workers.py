@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import time
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 
 from koppel import config
 from koppel.connectors.memory import MemoryConnector
@@ -202,3 +203,17 @@ def test_a_pair_that_is_slow_and_fails_never_holds_up_another(workshop: Workshop
     workshop.callers["crm2"].before = lambda name: None
     wait(lambda: other().last_poll is not None, "the other pair never came back")
     assert workshop.store.gates.closed("crm2") == (0.0, "")
+
+
+def test_jobs_are_kept_as_json(workshop: Workshop) -> None:
+    queue = JobQueue(workshop.address, "tests")
+    queue.put("pair crm/erp", "look", "crm/erp", False, priority=30, once="look")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT i.inputs, s.serialization FROM dbos.workflow_status s"
+            " JOIN dbos.workflow_input i USING (workflow_uuid)"
+        )
+        ((inputs, how),) = cursor.fetchall()
+    assert how == "koppel_json"
+    assert json.loads(inputs)["args"][:2] == ["look", ["crm/erp", False]]
+    queue.stop(0)

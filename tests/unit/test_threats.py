@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography.fernet import Fernet
 
 from koppel.connectors.hosts import ENVIRONMENT, HostCheck
 from koppel.connectors.http import HttpSession, Patience, Timeouts
@@ -17,6 +18,7 @@ from koppel.connectors.memory import MemoryConnector
 from koppel.engine.gates import Gated
 from koppel.engine.lines import Lines
 from koppel.errors import Defect, NeedsUser, TryLater
+from koppel.store.connections import ConnectionStore
 from lab import audit
 from tests.scenarios.conftest import pair, store_template
 from tests.scenarios.pair import PairOfSystems
@@ -117,6 +119,40 @@ def test_a_secret_that_was_changed_is_used_from_the_next_run_on_without_a_restar
     lines.connector("crm")
     assert opened == ["old", "new"]
     assert isinstance(first, Gated)
+
+
+def test_a_key_that_was_rotated_is_found_without_a_restart(
+    pair: PairOfSystems, tmp_path: Path
+) -> None:
+    old, new = Fernet.generate_key(), Fernet.generate_key()
+    now = [old]
+    running = ConnectionStore(pair.store.clock, old, lambda: now[0])
+    running.put("crm", side="crm", type="memory", config={}, secrets={"token": "one"})
+    # Somebody rotates the key, and enters the secrets anew: written with the new key alone.
+    now[0] = new + b"\n" + old
+    ConnectionStore(pair.store.clock, new).put(
+        "crm", side="crm", type="memory", config={}, secrets={"token": "two"}
+    )
+    assert running.settings("crm")["token"] == "two"
+    now[0] = Fernet.generate_key()
+    ConnectionStore(pair.store.clock, Fernet.generate_key()).put(
+        "crm", side="crm", type="memory", config={}, secrets={"token": "three"}
+    )
+    with pytest.raises(NeedsUser, match="cannot be read with this key"):
+        running.settings("crm")
+
+
+def test_a_message_of_a_system_is_bounded_also_in_chunks(pair: PairOfSystems) -> None:
+    from django.test import RequestFactory
+
+    from koppel.web.hooks import LARGEST, verified
+
+    request = RequestFactory().post("/hints/crm", b"[" * (LARGEST + 1), content_type="text/plain")
+    for length in (request.META["CONTENT_LENGTH"], ""):
+        request.META["CONTENT_LENGTH"] = length
+        refusal = verified(request, "crm", once=False)
+        assert refusal is not None
+        assert refusal.status_code == 413
 
 
 def test_a_dependency_without_version_or_hash_is_found(tmp_path: Path) -> None:
