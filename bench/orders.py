@@ -144,7 +144,7 @@ def _quote(sales: RealSales, customer: str) -> str:
 
 
 def _handed_over(working: Orders, sales: RealSales, quote: str) -> None:
-    row = working.begin(QUOTE, quote, user="bench")
+    row = working.transfer(QUOTE, quote, user="bench")
     if row.state != "done":
         raise SystemExit(f"an order was not handed over: {row.state} {row.why}")
 
