@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("store", "0007_lessons"),
+        ("store", "0008_tokens"),
     ]
 
     operations = [
