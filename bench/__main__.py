@@ -1,4 +1,4 @@
-"""`python -m bench [memory|real|matching|all] [--size N ...] [--quick] [--docs]`."""
+"""`python -m bench [memory|real|orders|million|matching|all] [--size N ...] [--quick] [--docs]`."""
 
 from __future__ import annotations
 
@@ -21,9 +21,14 @@ from bench import report
 RESULTS = Path(__file__).parent / "results"
 SIZES = (1_000, 10_000, 100_000)
 REAL_SIZE = 1_000
-WHAT = ("memory", "real", "matching", "all")
+WHAT = ("memory", "real", "orders", "million", "matching", "all")
 MATCHING_SIZES, QUICK_MATCHING_SIZES = (20_000, 100_000), (5_000,)
 QUICK_SIZES, QUICK_REAL_SIZE = (1_000,), 100
+ORDERS, QUICK_ORDERS = (20, 20, 10_000), (2, 2, 1_000)
+"""Orders handed over, deliveries awaited, orders watched."""
+MILLION_SIZES, QUICK_MILLION_SIZES = (10_000, 100_000, 1_000_000), (10_000,)
+AUDITED_UP_TO = 100_000
+"""The first audit of a coupling compares its bases; a million of them take a quarter of an hour."""
 
 
 def main(arguments: list[str]) -> int:
@@ -44,6 +49,13 @@ def main(arguments: list[str]) -> int:
         figures["memory"] = [_memory(size, tell) for size in sizes]
     if wanted.what in ("real", "all"):
         figures["real"] = _real(QUICK_REAL_SIZE if wanted.quick else wanted.real_size, tell)
+    if wanted.what in ("orders", "all"):
+        counts = QUICK_ORDERS if wanted.quick else ORDERS
+        tell(f"{counts[0]} orders to Tryton, {counts[1]} deliveries, {counts[2]:,} orders watched")
+        figures["orders"] = _alone("bench.orders", *counts)
+    if wanted.what == "million" or (wanted.what == "all" and wanted.quick):
+        sizes = wanted.size or (QUICK_MILLION_SIZES if wanted.quick else MILLION_SIZES)
+        figures["million"] = [_million(size, wanted.audit, tell) for size in sizes]
     if wanted.what in ("matching", "all"):
         sizes = wanted.size or (QUICK_MATCHING_SIZES if wanted.quick else MATCHING_SIZES)
         figures["matching"] = [_matching(size, tell) for size in sizes]
@@ -53,7 +65,7 @@ def main(arguments: list[str]) -> int:
         sheet.print(console)
     console.print(f"Measured on {report.machine_line(figures['machine'])}")
     if wanted.docs:
-        report.write_docs(figures)
+        report.write_docs(_with_earlier(figures))
     return 0
 
 
@@ -62,6 +74,7 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("what", nargs="?", default="all", choices=WHAT)
     parser.add_argument("--size", type=int, nargs="+", help="partners on each side, memory pair")
     parser.add_argument("--real-size", type=int, default=REAL_SIZE, help="partners, real pair")
+    parser.add_argument("--audit", action="store_true", help="audit at every size (million)")
     parser.add_argument("--quick", action="store_true", help="small sizes, about a minute")
     parser.add_argument("--docs", action="store_true", help="renew the tables in the documentation")
     return parser.parse_args(arguments)
@@ -77,10 +90,16 @@ def _matching(size: int, tell: Any) -> dict[str, Any]:
     return _alone("bench.matching", size)
 
 
-def _alone(module: str, size: int) -> dict[str, Any]:
+def _million(size: int, audit: bool, tell: Any) -> dict[str, Any]:
+    tell(f"{size:,} couplings loaded")
+    audited = ("audit",) if audit or size <= AUDITED_UP_TO else ()
+    return _alone("bench.million", size, *audited)
+
+
+def _alone(module: str, *arguments: int | str) -> dict[str, Any]:
     """What a module prints, run in a process of its own: its peak is then that of this size."""
     done = subprocess.run(
-        [sys.executable, "-m", module, str(size)],
+        [sys.executable, "-m", module, *map(str, arguments)],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -113,6 +132,21 @@ def _write(figures: dict[str, Any]) -> None:
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps(figures, indent=1)
     (RESULTS / "latest.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _with_earlier(figures: dict[str, Any]) -> dict[str, Any]:
+    """With the parts of earlier measurements that this one left out; each says its own day."""
+    kept = RESULTS / "reference.json"
+    parts: dict[str, Any] = json.loads(kept.read_text()) if kept.is_file() else {}
+    for part in report.PARTS:
+        if part in figures:
+            parts[part] = {
+                "made_at": figures["made_at"],
+                "machine": figures["machine"],
+                "figures": figures[part],
+            }
+    kept.write_text(json.dumps(parts, indent=1) + "\n", encoding="utf-8")
+    return parts
 
 
 if __name__ == "__main__":

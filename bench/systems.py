@@ -6,6 +6,7 @@ Each system answers over a pipe; `Remote` is a connector like any other, as seen
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,6 +27,8 @@ from koppel.connectors.base import (
     Write,
 )
 from koppel.connectors.memory import MemoryConnector
+from koppel.connectors.memory_system import MemorySystem
+from koppel.testing.endless import endless_crm, endless_erp
 from koppel.testing.generated import fill_crm, fill_erp, memory_crm, memory_erp
 
 Side = Literal["crm", "erp"]
@@ -35,10 +38,14 @@ RESOURCES: dict[Side, str] = {"crm": "organisation", "erp": "party"}
 class Desk:
     """One system with its connector, and what its own users do."""
 
-    def __init__(self, side: Side, count: int) -> None:
+    def __init__(self, side: Side, count: int, endless: bool) -> None:
         self.side = side
-        self.system = memory_crm() if side == "crm" else memory_erp()
-        (fill_crm if side == "crm" else fill_erp)(self.system, count, contacts=0)
+        self.system: MemorySystem
+        if endless:
+            self.system = (endless_crm if side == "crm" else endless_erp)(count)
+        else:
+            self.system = memory_crm() if side == "crm" else memory_erp()
+            (fill_crm if side == "crm" else fill_erp)(self.system, count, contacts=0)
         self.connector = MemoryConnector(self.system)
 
     def rename(self, every: int) -> int:
@@ -54,6 +61,10 @@ class Desk:
         """From now on nobody tells of deletes: all ids have to be looked through."""
         self.system.behaviour = replace(self.system.behaviour, deletes="scan")
 
+    def deletes_by_log(self) -> None:
+        """From now on the log tells of deletes again."""
+        self.system.behaviour = replace(self.system.behaviour, deletes="log")
+
     def take_calls(self) -> dict[str, int]:
         """How many calls there were of each kind since this was last asked."""
         calls = dict(self.connector.calls)
@@ -61,8 +72,8 @@ class Desk:
         return calls
 
 
-def _serve(pipe: Connection, side: Side, count: int) -> None:
-    desk = Desk(side, count)
+def _serve(pipe: Connection, side: Side, count: int, endless: bool) -> None:
+    desk = Desk(side, count, endless)
     pipe.send(("done", None))
     while True:
         try:
@@ -81,11 +92,20 @@ class Remote:
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
+        self._waited = 0.0
 
     def ask(self, name: str, *arguments: Any) -> Any:
         """Call a method over there: of the connector or of the desk."""
+        begun = time.perf_counter()
         self._pipe.send((name, arguments))
-        return self.answer()
+        answer = self.answer()
+        self._waited += time.perf_counter() - begun
+        return answer
+
+    def take_waited(self) -> float:
+        """Seconds of waiting for answers since this was last asked."""
+        waited, self._waited = self._waited, 0.0
+        return waited
 
     def answer(self) -> Any:
         """What comes back, or the exception that was raised over there."""
@@ -131,14 +151,26 @@ class Remote:
 @contextmanager
 def systems(crm: int, erp: int) -> Iterator[dict[Side, Remote]]:
     """A CRM and an ERP with that many partners; the same numbers are the same companies."""
+    with _started({"crm": crm, "erp": erp}, endless=False) as remotes:
+        yield remotes
+
+
+@contextmanager
+def endless_systems(count: int) -> Iterator[dict[Side, Remote]]:
+    """Both with that many partners, made when they are asked for."""
+    with _started({"crm": count, "erp": count}, endless=True) as remotes:
+        yield remotes
+
+
+@contextmanager
+def _started(counts: dict[Side, int], *, endless: bool) -> Iterator[dict[Side, Remote]]:
     context = multiprocessing.get_context("spawn")
-    counts: dict[Side, int] = {"crm": crm, "erp": erp}
     remotes: dict[Side, Remote] = {}
     pipes: list[Connection] = []
     children = []
     for side, count in counts.items():
         here, there = context.Pipe()
-        child = context.Process(target=_serve, args=(there, side, count), daemon=True)
+        child = context.Process(target=_serve, args=(there, side, count, endless), daemon=True)
         child.start()
         there.close()
         children.append(child)

@@ -143,10 +143,9 @@ class Intake:
                 if page is None:
                     break
             self.work.seen[side] = replica.swept()
-            changed = replica.sweep_changed(self._line.entity, side)
-            missing = replica.sweep_missing(self._line.entity, side)
-            self._take(side, lane, [Change(id=record) for record in changed])
-            self._take(side, lane, [Change(id=record, gone=True) for record in missing])
+            found = replica.sweep_result(self._line.entity, side)
+            self._take(side, lane, [Change(id=record) for record in found.changed])
+            self._take(side, lane, [Change(id=record, gone=True) for record in found.missing])
         return self.work
 
     def only(self, selection: dict[Side, list[str]], *, both: bool = False) -> Work:

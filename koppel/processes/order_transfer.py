@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from koppel.connectors.base import Act, Create, Delete, Gone, Record, Refused, Update
+from koppel.connectors.base import Act, Create, Delete, Gone, Record, Refused, Update, Written
 from koppel.engine.durable import Ended, Held, Steps
 from koppel.errors import Defect, NeedsUser, TryLater
 from koppel.mapping.orders import OrderFault
@@ -65,6 +65,8 @@ class OrderTransfer:
         self._steps = steps
         self._settings = systems.settings
         self.resource, _, self.record = steps.row.subject.rpartition("/")
+        self._answered: Record | None = None
+        """The order as the ERP's last answer to a write of this very run had it."""
 
     def run(self) -> None:
         """All steps, from where the process stands."""
@@ -222,6 +224,7 @@ class OrderTransfer:
         if len(found) > 1:
             raise Defect(f"the ERP has {len(found)} orders of one key", place=self._steps.row.key)
         if found and self._same_customer(found[0], fields):
+            self._answered = found[0]
             self._steps.log("The order was there already; no second one is made.")
             return found[0].id
         outcome = written(
@@ -230,6 +233,7 @@ class OrderTransfer:
         if isinstance(outcome, Refused):
             raise self._refused(outcome)
         self._steps.log("The order is in the ERP as a draft.")
+        self._answer(outcome)
         return outcome.after.id
 
     def _same_customer(self, seen: Record, fields: Mapping[str, Any]) -> bool:
@@ -297,6 +301,7 @@ class OrderTransfer:
 
     def _remove(self, seen: Record) -> None:
         """Take a draft out of the ERP again: nothing half made stays."""
+        self._answered = None
         outcome = written(
             self._systems.erp,
             Delete(
@@ -327,13 +332,20 @@ class OrderTransfer:
         )
         if isinstance(outcome, Refused):
             raise self._refused(outcome)
+        self._answer(outcome)
         after = outcome.after
         state = str(after.fields.get("state")) if isinstance(after, Record) else action
         number = str(after.fields.get("number") or "") if isinstance(after, Record) else ""
         self._steps.log(f"The order {number} is {state} in the ERP.".replace("  ", " "))
         return state
 
+    def _answer(self, outcome: Written) -> None:
+        """Keep what the ERP read back a moment ago: the next step need not ask for it again."""
+        self._answered = outcome.after if isinstance(outcome.after, Record) else None
+
     def _seen(self, erp: str) -> Record:
+        if self._answered is not None and self._answered.id == erp:
+            return self._answered
         seen = self._systems.erp.fetch(self._settings.erp_resource, [erp])[erp]
         if isinstance(seen, Gone):
             self._begin_anew()

@@ -39,6 +39,11 @@ def chunks(ids: Iterable[str], size: int = _IN) -> Iterator[list[str]]:
         yield part
 
 
+def keyed() -> str:
+    """Ends the definition of a working table whose rows are found by their primary key alone."""
+    return " WITHOUT ROWID" if connection.vendor == "sqlite" else ""
+
+
 def moment(at: datetime) -> Any:
     """A point in time as the database's driver takes it."""
     return connection.ops.adapt_datetimefield_value(at)

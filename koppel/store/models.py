@@ -64,6 +64,11 @@ class Coupling(models.Model):
                 fields=["entity", "erp_id"], condition=Q(erp_id__isnull=False), name="one_erp"
             ),
         ]
+        # A sweep lays all versions beside what was seen, without a look at the rows themselves.
+        indexes = [
+            models.Index(fields=["entity", "crm_id", "crm_version", "state"], name="crm_versions"),
+            models.Index(fields=["entity", "erp_id", "erp_version", "state"], name="erp_versions"),
+        ]
 
 
 class Cursor(models.Model):
@@ -244,7 +249,12 @@ class Replica(models.Model):
                 fields=["entity", "side"],
                 condition=Q(fresh=True, coupled=False),
                 name="fresh_replicas",
-            )
+            ),
+            models.Index(
+                fields=["entity", "side", "record"],
+                condition=Q(coupled=False),
+                name="uncoupled_replicas",
+            ),
         ]
 
 

@@ -62,6 +62,7 @@ class ProofStore:
                 cursor.execute(
                     f"CREATE TEMPORARY TABLE IF NOT EXISTS seen_{side}"
                     " (record varchar(120) PRIMARY KEY, version varchar(200) NOT NULL)"
+                    f"{bulk.keyed()}"
                 )
                 cursor.execute(f"DELETE FROM seen_{side}")
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import connection, transaction
+from msgspec import Struct
 
 from koppel.store import bulk
 from koppel.store.bulk import chunks
@@ -20,6 +21,31 @@ _COLUMNS = (
 )  # fmt: skip
 _READ = f"SELECT {', '.join(_COLUMNS)} FROM store_replica"
 _THESE = "entity = %s AND side = %s AND record IN ({ids})"
+
+_MOVED = """
+    SELECT c.{side}_id, c.state, s.record IS NOT NULL FROM store_coupling c
+    LEFT JOIN sweep s ON s.record = c.{side}_id
+    WHERE c.entity = %s AND c.{side}_id IS NOT NULL
+        AND (s.record IS NULL OR s.version <> c.{side}_version)
+"""
+_COUPLED = "SELECT COUNT(*) FROM store_coupling WHERE entity = %s AND {side}_id IS NOT NULL"
+_NEW = """
+    SELECT s.record FROM sweep s
+    LEFT JOIN store_coupling c ON c.entity = %s AND c.{side}_id = s.record
+    LEFT JOIN store_replica r ON r.entity = %s AND r.side = %s AND r.record = s.record
+    WHERE c.id IS NULL AND (r.id IS NULL OR r.version <> s.version)
+"""
+_VANISHED = """
+    SELECT r.record FROM store_replica r LEFT JOIN sweep s ON s.record = r.record
+    WHERE r.entity = %s AND r.side = %s AND NOT r.coupled AND s.record IS NULL
+"""
+
+
+class Swept(Struct, frozen=True):
+    """Native ids that are new or have another version, and known ones that were not seen."""
+
+    changed: list[str]
+    missing: list[str]
 
 
 class ReplicaStore:
@@ -162,7 +188,7 @@ class ReplicaStore:
         with connection.cursor() as cursor:
             cursor.execute(
                 "CREATE TEMPORARY TABLE IF NOT EXISTS sweep"
-                " (record varchar(120) PRIMARY KEY, version varchar(200))"
+                f" (record varchar(120) PRIMARY KEY, version varchar(200)){bulk.keyed()}"
             )
             cursor.execute("DELETE FROM sweep")
 
@@ -177,34 +203,29 @@ class ReplicaStore:
             cursor.execute("SELECT COUNT(*) FROM sweep")
             return int(cursor.fetchone()[0])
 
-    def sweep_missing(self, entity: str, side: Side) -> list[str]:
-        """Known records that the sweep did not see."""
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT c.{side}_id FROM store_coupling c"
-                f" LEFT JOIN sweep s ON s.record = c.{side}_id"
-                f" WHERE c.entity = %s AND c.{side}_id IS NOT NULL AND s.record IS NULL"
-                " AND c.state IN ('active', 'dormant')"
-                " UNION SELECT r.record FROM store_replica r"
-                " LEFT JOIN sweep s ON s.record = r.record"
-                " WHERE r.entity = %s AND r.side = %s AND NOT r.coupled AND s.record IS NULL",
-                [entity, entity, side],
-            )
-            return [row[0] for row in cursor.fetchall()]
+    def sweep_result(self, entity: str, side: Side) -> Swept:
+        """What the sweep came to, beside the couplings and the uncoupled records.
 
-    def sweep_changed(self, entity: str, side: Side) -> list[str]:
-        """Records that the sweep saw and that are new or have another version."""
+        One pass over an index of the couplings, looking each up in what was seen. Only where more
+        was seen than couplings name are the others looked for too.
+        """
+        moved = self._rows(_MOVED.format(side=side), entity)
+        changed = [record for record, _, there in moved if there]
+        missing = [
+            record for record, state, there in moved if not there and state in ("active", "dormant")
+        ]
+        coupled = self._rows(_COUPLED.format(side=side), entity)[0][0]
+        if self.swept() > coupled - sum(not there for *_, there in moved):
+            changed += [row[0] for row in self._rows(_NEW.format(side=side), entity, entity, side)]
+        missing += [row[0] for row in self._rows(_VANISHED, entity, side)]
+        return Swept(changed=changed, missing=list(dict.fromkeys(missing)))
+
+    @staticmethod
+    def _rows(sql: str, *params: Any) -> list[Any]:
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT s.record FROM sweep s"
-                f" LEFT JOIN store_coupling c ON c.entity = %s AND c.{side}_id = s.record"
-                " LEFT JOIN store_replica r ON c.id IS NULL AND r.entity = %s AND r.side = %s"
-                " AND r.record = s.record"
-                f" WHERE (c.id IS NOT NULL AND c.{side}_version <> s.version)"
-                " OR (c.id IS NULL AND (r.id IS NULL OR r.version <> s.version))",
-                [entity, entity, side],
-            )
-            return [row[0] for row in cursor.fetchall()]
+            cursor.execute(sql, params)
+            rows: list[Any] = cursor.fetchall()
+        return rows
 
 
 def _value(row: Sequence[Any]) -> ReplicaRow:

@@ -202,24 +202,33 @@ def partners(count: int, *, seed: int = 1, contacts: int = 1) -> Iterator[Partne
     # Not for secrets: the point is that the same seed gives the same world.
     chance = random.Random(seed)
     for number in range(1, count + 1):
-        form, country = chance.choice(_FORMS)
-        stem = chance.choice(_STEMS)
-        domain = f"partner{number}.example"
-        yield Partner(
-            number=number,
-            name=f"{stem} {chance.choice(_TRADES)} {number} {form}",
-            vat_id=f"{country}{chance.randrange(10**8, 10**9)}",
-            street=f"{chance.choice(_STREETS)} {chance.randrange(1, 200)}",
-            postal_code=f"{chance.randrange(10_000, 99_999)}",
-            city=chance.choice(_CITIES),
-            country=country,
-            phone=f"+49221{chance.randrange(10**6, 10**7)}",
-            email=f"info@{domain}",
-            website=f"https://{domain}",
-            payment_term=chance.choice(_TERMS),
-            credit_limit=Decimal(chance.randrange(0, 500)) * 100,
-            contacts=tuple(_contact(chance, domain, place) for place in range(contacts)),
-        )
+        yield _partner(number, chance, contacts)
+
+
+def partner_at(number: int, *, seed: int = 1, contacts: int = 0) -> Partner:
+    """The partner of that number, from 1, made by itself: not the one that `partners` gives."""
+    return _partner(number, random.Random(seed * 1_000_000_007 + number), contacts)
+
+
+def _partner(number: int, chance: random.Random, contacts: int) -> Partner:
+    form, country = chance.choice(_FORMS)
+    stem = chance.choice(_STEMS)
+    domain = f"partner{number}.example"
+    return Partner(
+        number=number,
+        name=f"{stem} {chance.choice(_TRADES)} {number} {form}",
+        vat_id=f"{country}{chance.randrange(10**8, 10**9)}",
+        street=f"{chance.choice(_STREETS)} {chance.randrange(1, 200)}",
+        postal_code=f"{chance.randrange(10_000, 99_999)}",
+        city=chance.choice(_CITIES),
+        country=country,
+        phone=f"+49221{chance.randrange(10**6, 10**7)}",
+        email=f"info@{domain}",
+        website=f"https://{domain}",
+        payment_term=chance.choice(_TERMS),
+        credit_limit=Decimal(chance.randrange(0, 500)) * 100,
+        contacts=tuple(_contact(chance, domain, place) for place in range(contacts)),
+    )
 
 
 def _contact(chance: random.Random, domain: str, place: int) -> Person:

@@ -577,8 +577,9 @@ class ReplicaRules(StoreFixtures):
         store.replica.add_sweep([("1", "v1"), ("2", "another")])
         store.replica.add_sweep([("10", "v10"), ("12", "v12")])
         assert store.replica.swept() == 4
-        assert sorted(store.replica.sweep_missing("partner", "crm")) == ["11", "3"]
-        assert sorted(store.replica.sweep_changed("partner", "crm")) == ["12", "2"]
+        found = store.replica.sweep_result("partner", "crm")
+        assert sorted(found.missing) == ["11", "3"]
+        assert sorted(found.changed) == ["12", "2"]
         store.replica.begin_sweep()
         assert store.replica.swept() == 0
 
@@ -589,7 +590,7 @@ class ReplicaRules(StoreFixtures):
         store.couplings.save(rows)
         store.replica.begin_sweep()
         store.replica.add_sweep([])
-        assert store.replica.sweep_missing("partner", "crm") == ["1"]
+        assert store.replica.sweep_result("partner", "crm").missing == ["1"]
 
 
 class LeaseRules(StoreFixtures):
