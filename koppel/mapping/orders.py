@@ -21,7 +21,7 @@ from koppel.connectors.base import Record, Resource
 from koppel.errors import NeedsUser
 from koppel.model.sales import Allowance, Order, OrderLine, Person
 from koppel.model.values import Address, is_currency
-from koppel.sync.totals import TaxRounding, line_net, rounded, totals
+from koppel.sync.totals import TaxRounding, line_net, rounded, taxed, totals
 
 ZERO, HUNDRED = Decimal(0), Decimal(100)
 
@@ -231,7 +231,8 @@ class OrderReader:
             raise OrderFault(faults)
         percent = _decimal(self._get(fields, header.discount_percent)) or ZERO
         allowances = self._discount(lines, percent, currency)
-        own = self._totals(lines, allowances, percent, currency)
+        bearing = self._taxed(lines, allowances, percent, currency)
+        own = totals(*bearing, currency, self.mapping.tax_rounding)
         faults += self._as_shown(fields, own.net, own.gross, currency)
         if faults:
             raise OrderFault(faults)
@@ -244,6 +245,7 @@ class OrderReader:
             lines=tuple(lines),
             allowances=tuple(allowances),
             totals=own,
+            taxed=taxed(*bearing),
             buyer_reference=self._text(fields, header.buyer_reference),
             issued=_day(self._get(fields, header.issued)),
             valid_to=_day(self._get(fields, header.valid_to)),
@@ -354,20 +356,21 @@ class OrderReader:
         full -= line.discount_amount
         return rounded(full * (HUNDRED - percent) / HUNDRED, currency)
 
-    def _totals(
+    def _taxed(
         self,
         lines: Sequence[OrderLine],
         allowances: Sequence[Allowance],
         percent: Decimal,
         currency: str,
-    ) -> Any:
+    ) -> tuple[Sequence[OrderLine], Sequence[Allowance]]:
+        """What the CRM reckons tax of: lines with their share of the order's discount, or both."""
         if self.mapping.tax_rounding == "line" and percent:
             shown = [
                 msgspec.structs.replace(line, net=self._discounted(line, percent, currency))
                 for line in lines
             ]
-            return totals(shown, (), currency, "line")
-        return totals(lines, allowances, currency, self.mapping.tax_rounding)
+            return shown, ()
+        return lines, allowances
 
     def _as_shown(
         self, fields: Mapping[str, Any], net: Decimal, gross: Decimal, currency: str

@@ -50,6 +50,13 @@ class Allowance(Struct, frozen=True, kw_only=True):
     tax_category: str = "S"
 
 
+class Taxed(Struct, frozen=True, kw_only=True):
+    """An amount of which its side reckons tax: a line's, after every discount."""
+
+    rate: Decimal
+    amount: Decimal
+
+
 class TaxSubtotal(Struct, frozen=True, kw_only=True):
     """One rate of the tax breakdown (BG-23): taxable amount (BT-116) and tax (BT-117)."""
 
@@ -93,6 +100,8 @@ class Order(Struct, frozen=True, kw_only=True):
     lines: tuple[OrderLine, ...]
     allowances: tuple[Allowance, ...] = ()
     totals: Totals
+    taxed: tuple[Taxed, ...] = ()
+    """What the source itself taxes, line by line."""
     buyer_reference: str = ""
     """The customer's own order number (BT-13)."""
     issued: date | None = None

@@ -11,13 +11,14 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from koppel.connectors.base import Change, Gone, Record, Refused, Update
+from koppel.connectors.base import Change, Gone, Record, Refused, Update, Written
 from koppel.errors import NeedsUser, TryLater
 from koppel.mapping.orders import OrderFault
 from koppel.model.fulfilment import OrderResponse
 from koppel.model.sales import Order, OrderLine
 from koppel.processes import rules
 from koppel.processes.order_transfer import KIND, order_of, subject_of, tell_crm
+from koppel.processes.rounding import of_tax_alone, with_the_erps_tax
 from koppel.processes.systems import Systems, written
 from koppel.store.models import OrderLink
 from koppel.store.orders import status_of
@@ -195,11 +196,10 @@ class OrderWatch:
         return order_of(row.snapshot) if row is not None else None
 
     def _update_draft(self, link: OrderLink, record: Record, now: Order) -> None:
+        how = self._systems.settings.transfer
         fields: dict[str, Any] = {
-            "lines": rules.erp_lines(now, self._systems.settings.transfer.price_digits),
-            **rules.expected_totals(
-                now.totals, taxes=self._systems.settings.transfer.tax_rounding == "hold"
-            ),
+            "lines": rules.erp_lines(now, how.price_digits),
+            **rules.expected_totals(now.totals, taxes=how.tax_rounding != "erp"),
         }
         units = self._systems.settings.values.units
         for line in fields["lines"]:
@@ -209,7 +209,32 @@ class OrderWatch:
             fields["reference"] = now.buyer_reference
         if now.requested_delivery:
             fields["shipping_date"] = now.requested_delivery
-        outcome = written(
+        outcome, note = self._amended(link, record, fields), ""
+        if (
+            isinstance(outcome, Refused)
+            and how.tax_rounding == "proved"
+            and of_tax_alone(outcome)
+            and hasattr(self._systems.erp, "compare_order")
+        ):
+            whole = {**fields, "party": link.erp_party, "currency": now.currency}
+            asked = with_the_erps_tax(self._systems, now, whole)
+            if asked is not None:
+                told, note = asked
+                fields = {name: value for name, value in told.items() if name in fields}
+                outcome = self._amended(link, record, fields)
+        if isinstance(outcome, Refused):
+            if outcome.reason in ("stale", "locked"):
+                raise TryLater("the order was changed in the ERP at this moment", after=1)
+            self._note(link, record, f"The ERP does not take an edit of the CRM: {outcome.message}")
+            return
+        note = f"{note}." if note else ""
+        self._store.orders.put(key=link.key, crm_version=record.version, note=note)
+        self.refresh([str(link.erp_id)])
+
+    def _amended(
+        self, link: OrderLink, record: Record, fields: dict[str, Any]
+    ) -> Written | Refused:
+        return written(
             self._systems.erp,
             Update(
                 resource=self._systems.settings.erp_resource,
@@ -219,13 +244,6 @@ class OrderWatch:
                 fields=fields,
             ),
         )
-        if isinstance(outcome, Refused):
-            if outcome.reason in ("stale", "locked"):
-                raise TryLater("the order was changed in the ERP at this moment", after=1)
-            self._note(link, record, f"The ERP does not take an edit of the CRM: {outcome.message}")
-            return
-        self._store.orders.put(key=link.key, crm_version=record.version, note="")
-        self.refresh([str(link.erp_id)])
 
     def _put_back(self, link: OrderLink, record: Record, what: str) -> None:
         row = self._store.processes.latest(KIND, subject_of(record.resource, record.id))

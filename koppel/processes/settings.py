@@ -17,6 +17,9 @@ from koppel.store import Store
 KIND, NAME = "process", "order"
 
 Until = Literal["draft", "quote", "confirm"]
+TaxDifference = Literal["proved", "hold", "erp"]
+"""Where only the rounding of tax differs: taken where that can be proved, held in any case, or
+taken where the difference is small enough to be that."""
 
 
 class Transfer(Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,7 +27,7 @@ class Transfer(Struct, frozen=True, forbid_unknown_fields=True):
 
     until: Until = "confirm"
     promote: bool = True
-    tax_rounding: Literal["hold", "erp"] = "hold"
+    tax_rounding: TaxDifference = "proved"
     late_change: Literal["request", "put_back"] = "request"
     price_digits: int = 4
 
