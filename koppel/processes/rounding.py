@@ -35,7 +35,8 @@ def explained(order: Order, erp: Side) -> str | None:
     crm, theirs = found
     return (
         f"The tax is {order.totals.tax:f} {order.currency} in the CRM and {erp.totals.tax:f} in "
-        f"the ERP, which counts: the CRM rounds {crm}, the ERP {theirs}; every net amount is the same"
+        f"the ERP, which counts: the CRM rounds {crm}, the ERP {theirs}; every net amount is the "
+        "same"
     )
 
 
