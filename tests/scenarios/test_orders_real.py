@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
 
@@ -14,20 +13,15 @@ from koppel.errors import Interrupted, KoppelError, NeedsUser
 from koppel.processes.views import order_view
 from koppel.store.models import Process
 from koppel.testing.chaos import FaultPlan, FaultyConnector
-from tests.scenarios.real import PARTY, RealPair
+from tests.scenarios.real import PARTY
 from tests.scenarios.real_orders import QUOTE, SALE, RealSales
 
 pytestmark = [pytest.mark.tryton, pytest.mark.creme, pytest.mark.xdist_group("real")]
 
 
-@pytest.fixture(scope="module")
-def selling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealSales]:
-    pair = RealPair("orders", "demo", tmp_path_factory.mktemp("koppel"))
-    try:
-        with pair.connectors() as connectors:
-            yield RealSales.begin(pair, connectors["crm"], connectors["erp"])
-    finally:
-        pair.stop()
+@pytest.fixture
+def selling(real_sales: RealSales) -> RealSales:
+    return real_sales
 
 
 def assert_one_whole_order(selling: RealSales, quote: str, where: str = "") -> Record:
