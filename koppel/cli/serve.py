@@ -39,7 +39,12 @@ def serve(
     store = here.store()
     watch = Watch(lambda: _engine(here), config.now, Pace(poll=poll, sweep=sweep))
     scheduler = Scheduler(lambda: _engine(here), config.now)
-    desk = OrderDesk(lambda: _engine(here), couple_by_watch(watch, store), DeskPace(poll=poll))
+    desk = OrderDesk(
+        lambda: _engine(here),
+        couple_by_watch(watch, store),
+        DeskPace(poll=poll),
+        f"http://{host}:{port}",
+    )
     _keep_sessions(here)
     server = _server(store, watch, desk, host, port)
     stop = threading.Event()

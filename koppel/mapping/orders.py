@@ -82,6 +82,23 @@ class LineNames(Struct, frozen=True, forbid_unknown_fields=True):
     text_types: tuple[str, ...] = ()
 
 
+class RecordNames(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the CRM keeps the ERP's documents as records of its own; empty: nowhere.
+
+    `order`, `invoice`, `credit_note` are resources, the others native names: of the document that a
+    record belongs to, of the customer's order number, of a line's text without an item. `longest`:
+    how many characters of a name it keeps.
+    """
+
+    order: str = ""
+    invoice: str = ""
+    credit_note: str = ""
+    made_from: str = ""
+    buyer_reference: str = ""
+    free_item: str = "name"
+    longest: int = 100
+
+
 class OrderMapping(Struct, frozen=True, forbid_unknown_fields=True):
     """How a CRM keeps orders. `spread_discount`: it takes the order's discount off each line."""
 
@@ -90,6 +107,7 @@ class OrderMapping(Struct, frozen=True, forbid_unknown_fields=True):
     header: HeaderNames
     lines: LineNames
     address: Mapping[str, str] = field(default_factory=dict)
+    records: RecordNames = field(default_factory=RecordNames)
     tax_rounding: TaxRounding = "rate"
     spread_discount: bool = False
 
@@ -291,7 +309,7 @@ class OrderReader:
             discount_percent=percent,
             discount_amount=amount,
             tax_rate=rate,
-            tax_category=self._text(line, names.tax_category) or "S",
+            tax_category=self._text(line, names.tax_category),
         )
         return msgspec.structs.replace(made, net=line_net(made, currency))
 

@@ -39,6 +39,7 @@ class OrderLine(Struct, frozen=True, kw_only=True):
     net: Decimal = Decimal(0)
     tax_rate: Decimal | None = None
     tax_category: str = "S"
+    """Of UNCL 5305; empty where the source tells none: then the rate alone says which tax it is."""
 
 
 class Allowance(Struct, frozen=True, kw_only=True):

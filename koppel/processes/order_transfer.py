@@ -209,6 +209,7 @@ class OrderTransfer:
             "shipping_date": order.requested_delivery,
         }
         fields |= {name: value for name, value in optional.items() if value}
+        fields |= self._face(order)
         if unknown:
             raise Held(
                 unknown[0].rstrip("."),
@@ -219,6 +220,22 @@ class OrderTransfer:
             exact = self._settings.transfer.tax_rounding != "erp"
             fields |= rules.expected_totals(order.totals, taxes=exact)
         return fields
+
+    def _face(self, order: Order) -> dict[str, str]:
+        """What people in the ERP see of the CRM's document, where the ERP has a place for it."""
+        row, resource = self._steps.row, self._settings.erp_resource
+        name = " ".join(filter(None, (order.number, order.name))) or row.subject
+        told = {
+            "koppel_crm_owner": order.owner,
+            "koppel_crm_source": f"{name} (trace {row.trace})",
+            "koppel_crm_activity": f"Handed over by {row.user}, {row.made_at:%Y-%m-%d}",
+            "koppel_crm_url": self._systems.link(f"/processes/{row.id}"),
+        }
+        return {
+            field: text
+            for field, text in told.items()
+            if text and self._systems.erp_has(resource, field)
+        }
 
     def _unit(self, unit: str, unknown: list[str]) -> str:
         tables = self._settings.values.units

@@ -8,6 +8,7 @@ same detail. What becomes true without anybody's doing (an invoice is overdue) i
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -92,7 +93,7 @@ class OrderWatch:
             if str(seen.fields.get("party")) not in parties:
                 return False
             key = str(seen.fields.get("koppel_key") or f"erp/{seen.resource}/{id}")
-            link = self._store.orders.put(key=key, erp_id=id)
+            link = self._store.orders.put(key=key, erp_id=id, trace=uuid.uuid4().hex)
         told = rules.response(id, seen.fields, self._store.clock().date())
         before = link.state
         changed = self._store.orders.seen(link, seen.version, told)

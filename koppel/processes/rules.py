@@ -97,7 +97,8 @@ def _charge(name: str, amount: Decimal, rate: Decimal | None, category: str) -> 
 def _taxes(rate: Decimal | None, category: str) -> list[dict[str, Any]]:
     if rate is None or not rate:
         return []
-    return [{"rate": rate / HUNDRED, "category": category}]
+    share = {"rate": rate / HUNDRED}
+    return [{**share, "category": category} if category else share]
 
 
 def expected_totals(totals: Totals, *, taxes: bool = True) -> dict[str, Any]:

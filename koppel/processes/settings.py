@@ -60,6 +60,8 @@ class OrderSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     crm: str = "crm"
     erp: str = "erp"
+    url: str = ""
+    """Koppel's address in people's browsers, for links in the ERP; empty: where it serves."""
     erp_resource: str = "sale.sale"
     transfer: Transfer = field(default_factory=Transfer)
     automatic: tuple[Automatic, ...] = ()

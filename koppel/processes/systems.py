@@ -26,11 +26,12 @@ PAYMENT_TERMS = "account.invoice.payment_term"
 
 
 class Systems:
-    """The two connections that orders cross, opened once."""
+    """The two connections that orders cross, opened once. `address`: where Koppel serves."""
 
-    def __init__(self, store: Store, lines: Lines) -> None:
+    def __init__(self, store: Store, lines: Lines, address: str = "") -> None:
         self.store = store
         self.lines = lines
+        self.address = address
         self.settings: OrderSettings = order_settings(store)
         self._newest = store.documents.newest()
         self._readers: dict[str, OrderReader] = {}
@@ -53,6 +54,16 @@ class Systems:
     def erp(self) -> Connector:
         """The ERP's connector."""
         return self.lines.connector(self.settings.erp)
+
+    def link(self, path: str) -> str:
+        """The address of one of Koppel's pages for people in the ERP; empty where none is known."""
+        base = (self.settings.url or self.address).rstrip("/")
+        return f"{base}{path}" if base else ""
+
+    def erp_has(self, resource: str, name: str) -> bool:
+        """Does the ERP offer this field of a resource?"""
+        described = self.lines.describe(self.settings.erp)
+        return any(one.name == resource and one.field(name) is not None for one in described)
 
     def sells(self) -> bool:
         """Does the ERP offer orders at all?"""

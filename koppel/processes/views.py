@@ -108,8 +108,12 @@ def _url(row: Process | None, link: OrderLink | None) -> str:
 
 def invoice_url(link: OrderLink, invoice: Invoice) -> str:
     """Where the ERP's own print of an invoice is; empty where there is none yet."""
-    printed = invoice.state in ("posted", "paid")
-    return f"/orders/{link.id}/invoices/{invoice.id}" if printed else ""
+    return f"/orders/{link.id}/invoices/{invoice.id}" if printable(invoice) else ""
+
+
+def printable(invoice: Invoice) -> bool:
+    """Has the ERP posted it? Before, it is no document yet."""
+    return invoice.state in ("posted", "paid")
 
 
 def _told(store: Store, link: OrderLink | None) -> OrderResponse | None:

@@ -349,9 +349,12 @@ def test_the_contact_receives_the_invoice_and_the_goods_go_to_the_delivery_addre
     })  # fmt: skip
     place = {"name": "Shipping address", "address": "Hafenweg 12", "zipcode": "20457",
              "city": "Hamburg", "country": "Germany"}  # fmt: skip
-    quote = selling.quote(
-        target=target, target_contact=contact, shipping_address=place, comment="Ring twice."
-    )
+    quote = selling.made(QUOTE, {
+        "name": "For Petra", "target_contact": contact, "currency": "EUR", "issuing_date": TODAY,
+        "lines": [selling.line(0, "1")], "shipping_address": place, "comment": "Ring twice.",
+        "billing_address": {"name": "Billing address", "address": "Ringstraße 7",
+                            "zipcode": "50667", "city": "Köln", "country": "Germany"},
+    })  # fmt: skip
     sale = handed_over(selling, orders, quote)
     party = selling.erp.fetch(PARTY, [sale.fields["party"]])[sale.fields["party"]]
     assert isinstance(party, Record)
