@@ -41,14 +41,12 @@ class Line(Struct, frozen=True, kw_only=True):
 
 
 class Sheet(Struct, frozen=True, kw_only=True):
-    """The document: amounts in `currency`, a credit note's with their sign turned to positive."""
+    """The document, amounts in `currency`; those of a credit note with their sign turned."""
 
     kind: str
     number: str
     name: str
     currency: str
-    net: Decimal
-    gross: Decimal
     lines: tuple[Line, ...]
     date: Any = None
     due: Any = None

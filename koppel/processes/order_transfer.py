@@ -23,6 +23,7 @@ from koppel.model.sales import Order
 from koppel.processes import rules
 from koppel.processes.customer import Customer
 from koppel.processes.partner_promotion import Promotion
+from koppel.processes.records import Records
 from koppel.processes.refusals import explain
 from koppel.processes.rounding import explained, of_tax_alone, with_the_erps_tax
 from koppel.processes.systems import Systems, written
@@ -102,6 +103,8 @@ class OrderTransfer:
             raise Ended("the order is gone from the CRM")
         reader = self._systems.reader(self.resource)
         look = self._systems.looking(reader.references(seen))
+        if Records(self._systems).is_record(self.resource, self.record) is not None:
+            raise Ended("this is the ERP's own order; there is nothing to hand over")
         source = f"{self._settings.crm}/{self._steps.row.subject}"
         try:
             order = reader.read(seen, source, look)
@@ -432,6 +435,9 @@ class OrderTransfer:
         link = self._store.orders.of_crm(self.resource, self.record)
         if link is None:
             raise Defect("a transferred order has no link", place=self._steps.row.id)
+        told = status_of(link)
+        if told is not None:
+            Records(self._systems).follow(link, told)
         return tell_crm(self._systems, link)
 
     def _accepted(self, question: str) -> bool:

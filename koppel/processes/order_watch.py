@@ -19,6 +19,7 @@ from koppel.model.fulfilment import OrderResponse
 from koppel.model.sales import Order, OrderLine
 from koppel.processes import rules
 from koppel.processes.order_transfer import KIND, order_of, subject_of, tell_crm
+from koppel.processes.records import Records
 from koppel.processes.rounding import of_tax_alone, with_the_erps_tax
 from koppel.processes.systems import Systems, written
 from koppel.store.models import OrderLink
@@ -36,6 +37,7 @@ class OrderWatch:
     def __init__(self, systems: Systems) -> None:
         self._systems = systems
         self._store = systems.store
+        self.records = Records(systems)
 
     # The ERP.
 
@@ -96,6 +98,8 @@ class OrderWatch:
             link = self._store.orders.put(key=key, erp_id=id, trace=uuid.uuid4().hex)
         told = rules.response(id, seen.fields, self._store.clock().date())
         before = link.state
+        # First, so that the order counts as seen only when its records are there too.
+        self.records.follow(link, told)
         changed = self._store.orders.seen(link, seen.version, told)
         if changed and link.crm_id is not None and (before != told.state or not link.written_back):
             self._tell(link, told)
@@ -119,10 +123,9 @@ class OrderWatch:
         """
         settings = self._systems.settings
         name = settings.crm
-        kind = self._store.connections.get(name).type
         known = {one.name for one in self._systems.lines.describe(name)}
         taken = 0
-        for resource in _resources(self._systems, kind):
+        for resource in self._systems.mapping().resources:
             if resource not in known:
                 continue
             place = f"{ENTITY}:{resource}"
@@ -145,10 +148,12 @@ class OrderWatch:
                 self._store.couplings.move_cursors({(place, "crm"): cursor})
                 if not page.more:
                     break
-        return taken
+        return taken + self.records.poll_crm()
 
     def _edited(self, record: Record, begin: Callable[[str, str], Any]) -> bool:
         link = self._store.orders.of_crm(record.resource, record.id)
+        if link is None and self.records.is_record(record.resource, record.id) is not None:
+            return False
         if link is None or link.state in ("cancelled", "gone"):
             reader = self._systems.reader(record.resource)
             status = reader.status(record)
@@ -274,15 +279,6 @@ class OrderWatch:
             key=link.key, crm_version=record.version, note=text.rstrip(".") + "."
         )
         self._store.inbox.log("Koppel", "order change", f"{link.number or link.key}: {text}")
-
-
-def _resources(systems: Systems, kind: str) -> Sequence[str]:
-    from koppel.mapping.orders import load_order_mapping, shipped_order_mapping
-
-    name = systems.settings.crm
-    text = systems.store.documents.get("mapping", f"{name}/order")
-    mapping = load_order_mapping(text or shipped_order_mapping(kind), source=f"{name}/order.toml")
-    return mapping.resources
 
 
 def _content(order: Order) -> tuple[Any, ...]:

@@ -55,6 +55,21 @@ class Values(Struct, frozen=True, forbid_unknown_fields=True):
     units: Mapping[str, str] = field(default_factory=dict)
 
 
+class RecordSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which of the ERP's documents the CRM keeps as records, and its statuses for their states."""
+
+    order: bool = False
+    invoice: bool = False
+    credit_note: bool = False
+    order_status: Mapping[str, str] = field(default_factory=dict)
+    invoice_status: Mapping[str, str] = field(default_factory=dict)
+    credit_note_status: Mapping[str, str] = field(default_factory=dict)
+
+    def any(self) -> bool:
+        """Is any kind kept?"""
+        return self.order or self.invoice or self.credit_note
+
+
 class OrderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """All of it."""
 
@@ -68,6 +83,7 @@ class OrderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     write_back: WriteBack = field(default_factory=WriteBack)
     incoming: tuple[IncomingRule, ...] = ()
     values: Values = field(default_factory=Values)
+    records: RecordSettings = field(default_factory=RecordSettings)
 
 
 def parse_settings(text: str, *, source: str = "order.toml") -> OrderSettings:

@@ -18,7 +18,12 @@ from koppel.connectors.base import (
 )
 from koppel.engine.lines import Lines
 from koppel.errors import NeedsUser, TryLater
-from koppel.mapping.orders import OrderReader, load_order_mapping, shipped_order_mapping
+from koppel.mapping.orders import (
+    OrderMapping,
+    OrderReader,
+    load_order_mapping,
+    shipped_order_mapping,
+)
 from koppel.processes.settings import OrderSettings, order_settings
 from koppel.store import Store
 
@@ -35,6 +40,7 @@ class Systems:
         self.settings: OrderSettings = order_settings(store)
         self._newest = store.documents.newest()
         self._readers: dict[str, OrderReader] = {}
+        self._mapping: OrderMapping | None = None
         self._terms: frozenset[str] | None = None
 
     def follow(self) -> None:
@@ -43,6 +49,7 @@ class Systems:
         if newest != self._newest:
             self._newest, self.settings = newest, order_settings(self.store)
             self._readers.clear()
+            self._mapping = None
         self._terms = None
 
     @property
@@ -70,15 +77,21 @@ class Systems:
         described = self.lines.describe(self.settings.erp)
         return any(one.name == self.settings.erp_resource for one in described)
 
-    def reader(self, resource: str) -> OrderReader:
-        """How orders of a resource are read; `NeedsUser` where it holds none."""
-        if resource not in self._readers:
+    def mapping(self) -> OrderMapping:
+        """How the CRM keeps orders."""
+        if self._mapping is None:
             name = self.settings.crm
             text = self.store.documents.get("mapping", f"{name}/order")
             kind = self.store.connections.get(name).type
-            mapping = load_order_mapping(
+            self._mapping = load_order_mapping(
                 text or shipped_order_mapping(kind), source=f"{name}/order.toml"
             )
+        return self._mapping
+
+    def reader(self, resource: str) -> OrderReader:
+        """How orders of a resource are read; `NeedsUser` where it holds none."""
+        if resource not in self._readers:
+            name, mapping = self.settings.crm, self.mapping()
             if resource not in mapping.resources:
                 raise NeedsUser(
                     f"a {resource} is no order",

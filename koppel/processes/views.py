@@ -16,6 +16,8 @@ from koppel.store.models import OrderLink, Process
 from koppel.store.orders import status_of
 
 ZERO = Decimal(0)
+RECORD_OF_ORDER = "record:order"
+"""The couplings between the ERP's orders and the CRM's records of them."""
 
 _SAID = {
     "running": "The order is on its way to the ERP.",
@@ -57,7 +59,12 @@ def transfer_view(store: Store, row: Process) -> dict[str, Any]:
 def order_view(store: Store, resource: str, record: str) -> dict[str, Any]:
     """All that is known of a document's order in the ERP."""
     row = store.processes.latest(KIND, subject_of(resource, record))
-    return _view(store, row, store.orders.of_crm(resource, record))
+    link = store.orders.of_crm(resource, record)
+    if link is None and row is None:
+        # It may be a record that was written from an order of the ERP.
+        own = store.couplings.by_record(RECORD_OF_ORDER, "crm", [record]).get(record)
+        link = store.orders.of_erp([str(own.erp_id)]).get(str(own.erp_id)) if own else None
+    return _view(store, row, link)
 
 
 def link_view(store: Store, link: OrderLink) -> dict[str, Any]:
