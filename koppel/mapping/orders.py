@@ -184,6 +184,10 @@ class OrderReader:
         """The document's status as the CRM shows it."""
         return self._labelled(record.fields, self.mapping.header.status)
 
+    def owner(self, record: Record) -> str | None:
+        """Who looks after a record, as the CRM shows it."""
+        return self._labelled(record.fields, self.mapping.header.owner) or None
+
     def lines_of(self, snapshot: bytes | None, record: Record) -> dict[str, Any]:
         """The native fields that put a document's lines back to those of a snapshot.
 

@@ -13,6 +13,7 @@ from koppel.engine.durable import Durable, Steps
 from koppel.engine.executor import Boundary, no_boundary
 from koppel.engine.runner import Engine
 from koppel.errors import NeedsUser
+from koppel.processes.faces import Faces
 from koppel.processes.order_transfer import BEFORE_THE_ERP as BEFORE
 from koppel.processes.order_transfer import KIND, MAKE, OrderTransfer, next_key, subject_of
 from koppel.processes.order_watch import OrderWatch
@@ -40,6 +41,7 @@ class Orders:
         self.store: Store = engine.store
         self.systems = Systems(engine.store, engine.lines, address)
         self.watch = OrderWatch(self.systems)
+        self.faces = Faces(self.systems)
         self.prices = PriceEnquiry(self.systems, engine.store.clock)
         self._promotion = Promotion(self.systems, couple or couple_by(engine))
         self._durable = Durable(engine.store, boundary=boundary)
@@ -130,7 +132,7 @@ class Orders:
     def poll(self, *, user: str = "Koppel") -> int:
         """One look at both systems; raises `TryLater` where one is away."""
         self.systems.follow()
-        changed = self.watch.poll_erp()
+        changed = self.watch.poll_erp() + self.faces.poll()
         return changed + self.watch.poll_crm(
             lambda resource, record: self.begin(resource, record, user=user)
         )

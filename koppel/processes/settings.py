@@ -70,6 +70,12 @@ class RecordSettings(Struct, frozen=True, forbid_unknown_fields=True):
         return self.order or self.invoice or self.credit_note
 
 
+class Face(Struct, frozen=True, forbid_unknown_fields=True):
+    """What people in the ERP see of the CRM beside the order itself."""
+
+    partner: bool = False
+
+
 class OrderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """All of it."""
 
@@ -84,6 +90,7 @@ class OrderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     incoming: tuple[IncomingRule, ...] = ()
     values: Values = field(default_factory=Values)
     records: RecordSettings = field(default_factory=RecordSettings)
+    face: Face = field(default_factory=Face)
 
 
 def parse_settings(text: str, *, source: str = "order.toml") -> OrderSettings:

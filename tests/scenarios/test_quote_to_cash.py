@@ -363,3 +363,93 @@ def test_the_contact_receives_the_invoice_and_the_goods_go_to_the_delivery_addre
     assert address[sale.fields["invoice_address"]]["city"] == "Köln"
     assert "Petra Sommer" in (sale.fields["comment"] or "") or sale.fields["contact"]
     assert "Ring twice." in sale.fields["comment"]
+
+
+def test_people_in_the_erp_see_where_a_sale_and_its_customer_come_from(
+    selling: RealSales,
+) -> None:
+    quote = selling.quote()
+    with selling.settings(
+        ("partner = false", "partner = true"), ('url = ""', 'url = "https://koppel.example"')
+    ):
+        orders = selling.orders()
+        orders.poll()
+        sale = handed_over(selling, orders, quote)
+        row = selling.store.processes.latest("order_transfer", f"{QUOTE}/{quote}")
+        assert row is not None
+        crm = document(selling, quote).fields
+        assert sale.fields["koppel_crm_source"].startswith(crm["number"])
+        assert row.trace in sale.fields["koppel_crm_source"]
+        assert sale.fields["koppel_crm_url"] == f"https://koppel.example/processes/{row.id}"
+        assert "clara" in sale.fields["koppel_crm_activity"]
+        orders.poll()
+        party = selling.erp.fetch(PARTY, [sale.fields["party"]])[sale.fields["party"]]
+        assert isinstance(party, Record)
+        assert party.fields["koppel_crm_owner"] == sale.fields["koppel_crm_owner"]
+        assert f"persons.organisation {crm['target']}" in party.fields["koppel_crm_source"]
+        assert sale.fields["number"] in party.fields["koppel_crm_activity"]
+        assert party.fields["koppel_crm_url"].startswith("https://koppel.example/couplings/")
+        assert orders.faces.poll() == 0
+
+
+def record_of(selling: RealSales, resource: str, number: str) -> Record:
+    """The CRM's record of a document of the ERP; there is one."""
+    (found,) = selling.crm.find(resource, {"number": number})
+    return found
+
+
+def status_in_creme(selling: RealSales, record: Record) -> str:
+    described = {one.name: one for one in selling.crm.describe()}[record.resource]
+    info = described.field("status")
+    assert info is not None
+    return str({one.value: one.label for one in info.choices}[record.fields["status"]])
+
+
+def test_documents_of_the_erp_become_records_of_the_crm_that_belong_to_the_erp(
+    selling: RealSales, clerk: TrytonSalesHuman
+) -> None:
+    # 10 % off 9.99 needs four decimals, and amounts of three cents another cent of tax.
+    lines = [selling.line(0, "1", price="0.03"), selling.line(1, "3", price="9.99", discount="10")]
+    quote = selling.quote(*lines, selling.line(0, "1", price="0.03"))
+    kept = [(f"\n{name} = false", f"\n{name} = true") for name in
+            ("order", "invoice", "credit_note")]  # fmt: skip
+    with selling.settings(*kept):
+        orders = selling.orders()
+        orders.poll()
+        sale = handed_over(selling, orders, quote)
+        order = record_of(selling, "billing.salesorder", sale.fields["number"])
+        invoice_id = clerk.invoice(sale.id)
+        orders.poll()
+        (told,) = order_view(selling.store, QUOTE, quote)["invoices"]
+        invoice = record_of(selling, "billing.invoice", told["number"])
+        for one in (order, invoice):
+            assert one.fields["total_no_vat"] == sale.fields["untaxed_amount"]
+            assert one.fields["total_vat"] == sale.fields["total_amount"]
+            assert one.fields["made_from"] == quote
+            assert one.fields["target"] == document(selling, quote).fields["target"]
+        assert invoice.fields["issuing_date"] == TODAY
+        assert invoice.fields["expiration_date"] == told["due"]
+        assert status_in_creme(selling, invoice) == "Sent"
+        # Nothing has changed, so nothing is written.
+        orders.poll()
+        orders.watch.refresh([sale.id])
+        again = record_of(selling, "billing.invoice", told["number"])
+        assert again.version == invoice.version
+        # The ERP owns it: an edit is put back.
+        selling.edited("billing.invoice", invoice.id, {"comment": "mine", "lines": []})
+        orders.poll()
+        again = record_of(selling, "billing.invoice", told["number"])
+        assert (again.id, again.fields["total_vat"]) == (invoice.id, sale.fields["total_amount"])
+        assert any("was put back" in one.subject for one in selling.store.inbox.events(20))
+        # What follows in the ERP follows here.
+        clerk.credit(invoice_id)
+        orders.poll()
+        _paid, credit = order_view(selling.store, QUOTE, quote)["invoices"]
+        note = record_of(selling, "billing.creditnote", credit["number"])
+        assert note.fields["total_vat"] == -credit["gross"] == sale.fields["total_amount"]
+        assert status_in_creme(selling, note) == "Consumed"
+        # The record shows the ERP's order, and is not handed over a second time.
+        view = order_view(selling.store, "billing.salesorder", order.id)
+        assert view["erp_number"] == sale.fields["number"]
+        pressed = orders.transfer("billing.salesorder", order.id, user="clara")
+        assert (pressed.state, "nothing to hand over" in pressed.why) == ("cancelled", True)
