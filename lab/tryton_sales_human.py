@@ -98,6 +98,10 @@ class TrytonSalesHuman:
         """Confirm a quotation; Tryton processes it at once."""
         self._call(SALE, "confirm", [int(sale)])
 
+    def invoice_what_is_delivered(self, sale: str) -> None:
+        """Let a draft be invoiced delivery by delivery, not as it was ordered."""
+        self._call(SALE, "write", [int(sale)], {"invoice_method": "fulfillment"})
+
     def cancel(self, sale: str) -> None:
         """Cancel a draft or a quotation."""
         self._call(SALE, "cancel", [int(sale)])

@@ -1,4 +1,4 @@
-"""`koppel order transfer | status | list | retry | cancel | watch | price`."""
+"""`koppel order transfer | status | list | retry | cancel | watch | price | invoice`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,10 +14,12 @@ import typer
 from koppel.cli.app import Json, app, session
 from koppel.cli.session import LATER, PERSON, Session, out, table, words
 from koppel.errors import NeedsUser, TryLater
-from koppel.processes.orders import Orders
-from koppel.processes.views import order_view, transfer_view
+from koppel.processes.orders import Orders, find_order
+from koppel.processes.settings import order_settings
+from koppel.processes.views import link_view, order_view, printable, transfer_view
 from koppel.store import Store
 from koppel.store.models import Process
+from koppel.store.orders import status_of
 
 orders = typer.Typer(
     help="Orders: hand over to the ERP, look at, retry, cancel.", no_args_is_help=True
@@ -103,17 +106,45 @@ def status(context: typer.Context, document: Document, json: Json = False) -> No
     """Where an order stands in the ERP: lines, deliveries, invoices, reminders, and the log."""
     here = session(context, json)
     store = here.store()
-    if "/" in document:
-        resource, record = _document(document)
+    subject = document if "/" in document else store.processes.get(document).subject
+    resource, record = _document(subject)
+    if resource == order_settings(store).erp_resource:
+        value = link_view(store, find_order(store, subject))
     else:
-        resource, record = _document(store.processes.get(document).subject)
-    value = order_view(store, resource, record)
-    row = store.processes.latest("order_transfer", f"{resource}/{record}")
+        value = order_view(store, resource, record)
+    row = store.processes.latest("order_transfer", subject)
     value["log"] = [
         {"at": one.at, "step": one.step, "text": one.text}
         for one in (store.processes.entries(row) if row is not None else ())
     ]
     here.print(value, _show_status)
+
+
+@orders.command()
+def invoice(
+    context: typer.Context,
+    document: Annotated[str, typer.Argument(help="As in `status`; sale.sale/7 for the ERP's own.")],
+    number: Annotated[str, typer.Argument(help="The invoice's number, where it has several.")] = "",
+    to: Annotated[Path, typer.Option(help="The folder to write it to.")] = Path(),
+    json: Json = False,
+) -> None:
+    """Fetch an invoice or credit note as the ERP's own report prints it."""
+    here = session(context, json)
+    with _orders(here, "asking the ERP for the invoice") as found:
+        link = find_order(found.store, document)
+        told = status_of(link)
+        invoices = [one for one in (told.invoices if told else ()) if printable(one)]
+        wanted = [one for one in invoices if not number or number in (one.number, one.id)]
+        if len(wanted) != 1:
+            raise NeedsUser(
+                f"{document} has {len(wanted) or 'no'} such invoices",
+                remedy=f"There are: {', '.join(one.number for one in invoices) or 'none yet'}",
+            )
+        printed = found.printed(link, wanted[0].id)
+    path = to / Path(printed.name).name
+    path.write_bytes(printed.content)
+    value = {"file": str(path), "media_type": printed.media_type, "bytes": len(printed.content)}
+    here.print(value, lambda _: out.print(str(path), highlight=False))
 
 
 def _show_status(value: dict[str, Any]) -> None:

@@ -49,7 +49,12 @@ def serve(
         return
     watch = Watch(lambda: make_engine(here), config.now, Pace(poll=poll, sweep=sweep))
     scheduler = Scheduler(lambda: make_engine(here), config.now)
-    desk = OrderDesk(lambda: make_engine(here), couple_by_watch(watch, store), DeskPace(poll=poll))
+    desk = OrderDesk(
+        lambda: make_engine(here),
+        couple_by_watch(watch, store),
+        DeskPace(poll=poll),
+        f"http://{host}:{port}",
+    )
     keep_sessions(here)
     server = make_server(store, watch, desk, host, port)
     stop = threading.Event()

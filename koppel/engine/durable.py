@@ -10,6 +10,7 @@ and `NeedsUser` wait for a person, a `Defect` ends it. A kill leaves it `running
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -21,6 +22,8 @@ from koppel.engine.executor import Boundary, no_boundary
 from koppel.errors import Defect, KoppelError, NeedsUser, TryLater
 from koppel.store import Store
 from koppel.store.models import Process
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -95,7 +98,8 @@ class Steps:
         return self._memo.get(name)
 
     def log(self, text: str) -> None:
-        """A sentence for the process's log."""
+        """A sentence for the process's log, and with its trace for Koppel's own."""
+        logger.info("%s %s (trace %s): %s", self.row.kind, self.row.subject, self.row.trace, text)
         self._store.processes.log(self.row, text)
 
 

@@ -21,7 +21,7 @@ from koppel.connectors.base import Record, Resource
 from koppel.errors import NeedsUser
 from koppel.model.sales import Allowance, Order, OrderLine, Person
 from koppel.model.values import Address, is_currency
-from koppel.sync.totals import TaxRounding, line_net, rounded, totals
+from koppel.sync.totals import TaxRounding, line_net, rounded, taxed, totals
 
 ZERO, HUNDRED = Decimal(0), Decimal(100)
 
@@ -82,6 +82,23 @@ class LineNames(Struct, frozen=True, forbid_unknown_fields=True):
     text_types: tuple[str, ...] = ()
 
 
+class RecordNames(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the CRM keeps the ERP's documents as records of its own; empty: nowhere.
+
+    `order`, `invoice`, `credit_note` are resources, the others native names: of the document that a
+    record belongs to, of the customer's order number, of a line's text without an item. `longest`:
+    how many characters of a name it keeps.
+    """
+
+    order: str = ""
+    invoice: str = ""
+    credit_note: str = ""
+    made_from: str = ""
+    buyer_reference: str = ""
+    free_item: str = "name"
+    longest: int = 100
+
+
 class OrderMapping(Struct, frozen=True, forbid_unknown_fields=True):
     """How a CRM keeps orders. `spread_discount`: it takes the order's discount off each line."""
 
@@ -90,6 +107,7 @@ class OrderMapping(Struct, frozen=True, forbid_unknown_fields=True):
     header: HeaderNames
     lines: LineNames
     address: Mapping[str, str] = field(default_factory=dict)
+    records: RecordNames = field(default_factory=RecordNames)
     tax_rounding: TaxRounding = "rate"
     spread_discount: bool = False
 
@@ -166,6 +184,10 @@ class OrderReader:
         """The document's status as the CRM shows it."""
         return self._labelled(record.fields, self.mapping.header.status)
 
+    def owner(self, record: Record) -> str | None:
+        """Who looks after a record, as the CRM shows it."""
+        return self._labelled(record.fields, self.mapping.header.owner) or None
+
     def lines_of(self, snapshot: bytes | None, record: Record) -> dict[str, Any]:
         """The native fields that put a document's lines back to those of a snapshot.
 
@@ -231,7 +253,8 @@ class OrderReader:
             raise OrderFault(faults)
         percent = _decimal(self._get(fields, header.discount_percent)) or ZERO
         allowances = self._discount(lines, percent, currency)
-        own = self._totals(lines, allowances, percent, currency)
+        bearing = self._taxed(lines, allowances, percent, currency)
+        own = totals(*bearing, currency, self.mapping.tax_rounding)
         faults += self._as_shown(fields, own.net, own.gross, currency)
         if faults:
             raise OrderFault(faults)
@@ -244,6 +267,7 @@ class OrderReader:
             lines=tuple(lines),
             allowances=tuple(allowances),
             totals=own,
+            taxed=taxed(*bearing),
             buyer_reference=self._text(fields, header.buyer_reference),
             issued=_day(self._get(fields, header.issued)),
             valid_to=_day(self._get(fields, header.valid_to)),
@@ -289,7 +313,7 @@ class OrderReader:
             discount_percent=percent,
             discount_amount=amount,
             tax_rate=rate,
-            tax_category=self._text(line, names.tax_category) or "S",
+            tax_category=self._text(line, names.tax_category),
         )
         return msgspec.structs.replace(made, net=line_net(made, currency))
 
@@ -354,20 +378,21 @@ class OrderReader:
         full -= line.discount_amount
         return rounded(full * (HUNDRED - percent) / HUNDRED, currency)
 
-    def _totals(
+    def _taxed(
         self,
         lines: Sequence[OrderLine],
         allowances: Sequence[Allowance],
         percent: Decimal,
         currency: str,
-    ) -> Any:
+    ) -> tuple[Sequence[OrderLine], Sequence[Allowance]]:
+        """What the CRM reckons tax of: lines with their share of the order's discount, or both."""
         if self.mapping.tax_rounding == "line" and percent:
             shown = [
                 msgspec.structs.replace(line, net=self._discounted(line, percent, currency))
                 for line in lines
             ]
-            return totals(shown, (), currency, "line")
-        return totals(lines, allowances, currency, self.mapping.tax_rounding)
+            return shown, ()
+        return lines, allowances
 
     def _as_shown(
         self, fields: Mapping[str, Any], net: Decimal, gross: Decimal, currency: str

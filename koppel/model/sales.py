@@ -39,6 +39,7 @@ class OrderLine(Struct, frozen=True, kw_only=True):
     net: Decimal = Decimal(0)
     tax_rate: Decimal | None = None
     tax_category: str = "S"
+    """Of UNCL 5305; empty where the source tells none: then the rate alone says which tax it is."""
 
 
 class Allowance(Struct, frozen=True, kw_only=True):
@@ -48,6 +49,13 @@ class Allowance(Struct, frozen=True, kw_only=True):
     amount: Decimal
     tax_rate: Decimal | None = None
     tax_category: str = "S"
+
+
+class Taxed(Struct, frozen=True, kw_only=True):
+    """An amount of which its side reckons tax: a line's, after every discount."""
+
+    rate: Decimal
+    amount: Decimal
 
 
 class TaxSubtotal(Struct, frozen=True, kw_only=True):
@@ -93,6 +101,8 @@ class Order(Struct, frozen=True, kw_only=True):
     lines: tuple[OrderLine, ...]
     allowances: tuple[Allowance, ...] = ()
     totals: Totals
+    taxed: tuple[Taxed, ...] = ()
+    """What the source itself taxes, line by line."""
     buyer_reference: str = ""
     """The customer's own order number (BT-13)."""
     issued: date | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -11,14 +12,23 @@ import pycountry
 
 from koppel.connectors.base import Gone, Record, Refused, Update
 from koppel.engine.durable import Held
-from koppel.errors import TryLater
+from koppel.errors import NeedsUser, TryLater
 from koppel.model.sales import Order
 from koppel.model.values import Address
-from koppel.processes.rules import Situation
+from koppel.processes.rules import PriceDifference, Situation, net_price
 from koppel.processes.systems import Systems, written
 
-PARTY = "party.party"
+PARTY, PRODUCT = "party.party", "product.product"
 _TABLES = ("addresses", "contact_mechanisms")
+
+
+@dataclass(frozen=True)
+class Prices:
+    """The CRM's prices beside the ERP's: how many were compared, what differs, what is unknown."""
+
+    compared: int
+    differences: tuple[PriceDifference, ...]
+    unknown: tuple[str, ...]
 
 
 class Customer:
@@ -154,6 +164,49 @@ class Customer:
             dunning_level=int(figures.get("dunning_level") or 0),
             items=tuple(sorted({line.item for line in order.lines if line.item})),
         )
+
+    def prices(self, order: Order) -> Prices:
+        """The CRM's net price of each item beside the ERP's own, for the document's day.
+
+        One call of the ERP for each item, so it is only asked where a rule wants it.
+        """
+        ask = getattr(self._systems.erp, "price_enquiry", None)
+        if ask is None:
+            return Prices(0, (), ("this ERP tells no prices.",))
+        compared, found, unknown = 0, list[PriceDifference](), list[str]()
+        units = self._systems.settings.values.units
+        for line in order.lines:
+            if line.kind != "item":
+                continue
+            (product,) = self._systems.erp.find(PRODUCT, {"code": line.item}, limit=1) or (None,)
+            if product is None:
+                unknown.append(f"the ERP has no product {line.item}.")
+                continue
+            try:
+                told = ask(
+                    party=self.id, product=product.id, quantity=line.quantity,
+                    unit=units.get(line.unit, line.unit) or None, date=order.issued,
+                    currency=order.currency,
+                )  # fmt: skip
+            except NeedsUser as error:
+                unknown.append(f"{error.message}.")
+                continue
+            if told.unit_price is None:
+                unknown.append(f"the ERP has no price of {line.item}.")
+                continue
+            compared += 1
+            crm, erp = net_price(line), Decimal(told.unit_price)
+            if crm != erp:
+                found.append(
+                    PriceDifference(
+                        item=line.item,
+                        quantity=line.quantity,
+                        crm=crm,
+                        erp=erp,
+                        currency=order.currency,
+                    )
+                )
+        return Prices(compared, tuple(found), tuple(unknown))
 
     def figures(self) -> dict[str, Any]:
         """Credit limit, exposure, open items, reminders: by the ERP's own function where it has

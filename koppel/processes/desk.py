@@ -39,8 +39,13 @@ class OrderDesk:
     """The thread. Its engine is made inside it, for a database connection belongs to its thread."""
 
     def __init__(
-        self, make_engine: Callable[[], Engine], couple: Couple, pace: DeskPace | None = None
+        self,
+        make_engine: Callable[[], Engine],
+        couple: Couple,
+        pace: DeskPace | None = None,
+        address: str = "",
     ) -> None:
+        self._address = address
         self._make_engine = make_engine
         self._couple = couple
         self.pace = pace or DeskPace()
@@ -103,7 +108,7 @@ class OrderDesk:
                 if self._stopping:
                     return
                 try:
-                    orders = orders or Orders(engine, couple=self._couple)
+                    orders = orders or Orders(engine, couple=self._couple, address=self._address)
                 except KoppelError as error:
                     self._fail(asked, error)
                     next_poll = time.monotonic() + self.pace.away

@@ -9,9 +9,11 @@ is never a second one. Until the totals agree it is a draft, and a draft that di
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from koppel.connectors.base import Act, Create, Delete, Gone, Record, Refused, Update, Written
 from koppel.engine.durable import Ended, Held, Steps
@@ -21,7 +23,9 @@ from koppel.model.sales import Order
 from koppel.processes import rules
 from koppel.processes.customer import Customer
 from koppel.processes.partner_promotion import Promotion
+from koppel.processes.records import Records
 from koppel.processes.refusals import explain
+from koppel.processes.rounding import explained, of_tax_alone, with_the_erps_tax
 from koppel.processes.systems import Systems, written
 from koppel.store import Store
 from koppel.store.orders import status_of
@@ -39,6 +43,8 @@ QUOTE = "give it a number"
 CONFIRM = "confirm it"
 TAKE_BACK = "read it back"
 TELL = "tell the CRM"
+NOTICE = "notice"
+"""What a person should know of an order that is fine."""
 
 BEFORE_THE_ERP = (READ, FIND, DECIDE, WRITE)
 """What is done anew when a person tries again: the document may have been put right meanwhile."""
@@ -99,6 +105,8 @@ class OrderTransfer:
             raise Ended("the order is gone from the CRM")
         reader = self._systems.reader(self.resource)
         look = self._systems.looking(reader.references(seen))
+        if Records(self._systems).is_record(self.resource, self.record) is not None:
+            raise Ended("this is the ERP's own order; there is nothing to hand over")
         source = f"{self._settings.crm}/{self._steps.row.subject}"
         try:
             order = reader.read(seen, source, look)
@@ -138,11 +146,34 @@ class OrderTransfer:
 
     def _decide(self, order: Order, found: Mapping[str, Any]) -> dict[str, Any]:
         self._refuse_second(order)
-        now = Customer(self._systems, str(found["erp"])).situation(order, new=bool(found["made"]))
+        customer = Customer(self._systems, str(found["erp"]))
+        now = customer.situation(order, new=bool(found["made"]))
+        if any(one.price_difference_over is not None for one in self._settings.incoming):
+            now = self._with_prices(now, customer, order)
         decision = rules.judge(self._settings.incoming, now)
         said = f" (rule '{decision.rule}')" if decision.rule else ""
         self._steps.log(f"Decision: {decision.verdict}, because {decision.why}{said}.")
         return {"verdict": decision.verdict, "rule": decision.rule, "why": decision.why}
+
+    def _with_prices(
+        self, now: rules.Situation, customer: Customer, order: Order
+    ) -> rules.Situation:
+        """The CRM's prices beside the ERP's own, each difference in the log."""
+        prices = customer.prices(order)
+        for sentence in prices.unknown:
+            self._steps.log(f"A price cannot be compared: {sentence}")
+        for one in prices.differences:
+            self._steps.log(f"{str(one)[:1].upper()}{str(one)[1:]}.")
+        if prices.compared and not prices.differences:
+            self._steps.log("Every price is the ERP's own.")
+        if not prices.compared:
+            return now
+        worst = max(prices.differences, key=lambda one: one.percent, default=None)
+        return replace(
+            now,
+            price_difference=worst.percent if worst else Decimal(0),
+            price_differs=str(worst) if worst else "",
+        )
 
     def _refuse_second(self, order: Order) -> None:
         """A sale that was handed over as a quote is not handed over again as an order."""
@@ -183,16 +214,33 @@ class OrderTransfer:
             "shipping_date": order.requested_delivery,
         }
         fields |= {name: value for name, value in optional.items() if value}
+        fields |= self._face(order)
         if unknown:
             raise Held(
                 unknown[0].rstrip("."),
                 details=unknown,
                 remedy="Add it to the value tables of the order settings, then try again",
             )
-        exact = self._settings.transfer.tax_rounding == "hold" and not self._accepted("difference")
         if not self._accepted("difference"):
+            exact = self._settings.transfer.tax_rounding != "erp"
             fields |= rules.expected_totals(order.totals, taxes=exact)
         return fields
+
+    def _face(self, order: Order) -> dict[str, str]:
+        """What people in the ERP see of the CRM's document, where the ERP has a place for it."""
+        row, resource = self._steps.row, self._settings.erp_resource
+        name = " ".join(filter(None, (order.number, order.name))) or row.subject
+        told = {
+            "koppel_crm_owner": order.owner,
+            "koppel_crm_source": f"{name} (trace {row.trace})",
+            "koppel_crm_activity": f"Handed over by {row.user}, {row.made_at:%Y-%m-%d}",
+            "koppel_crm_url": self._systems.link(f"/processes/{row.id}"),
+        }
+        return {
+            field: text
+            for field, text in told.items()
+            if text and self._systems.erp_has(resource, field)
+        }
 
     def _unit(self, unit: str, unknown: list[str]) -> str:
         tables = self._settings.values.units
@@ -227,14 +275,23 @@ class OrderTransfer:
             self._answered = found[0]
             self._steps.log("The order was there already; no second one is made.")
             return found[0].id
-        outcome = written(
-            erp, Create(resource=resource, key=self._steps.row.key, fields=dict(fields))
-        )
+        outcome = self._created(fields)
+        if isinstance(outcome, Refused) and self._provable(outcome):
+            # Only now, for this costs a call more.
+            asked = with_the_erps_tax(self._systems, self._order(), fields)
+            outcome = outcome if asked is None else self._created(asked[0])
         if isinstance(outcome, Refused):
             raise self._refused(outcome)
         self._steps.log("The order is in the ERP as a draft.")
         self._answer(outcome)
         return outcome.after.id
+
+    def _created(self, fields: Mapping[str, Any]) -> Written | Refused:
+        resource, key = self._settings.erp_resource, self._steps.row.key
+        return written(self._systems.erp, Create(resource=resource, key=key, fields=dict(fields)))
+
+    def _provable(self, outcome: Refused) -> bool:
+        return self._settings.transfer.tax_rounding == "proved" and of_tax_alone(outcome)
 
     def _same_customer(self, seen: Record, fields: Mapping[str, Any]) -> bool:
         """Is the order of this key of this customer? A restored CRM gives ids out again.
@@ -274,6 +331,14 @@ class OrderTransfer:
         if not found:
             self._steps.log("Net, tax by rate and gross agree to the cent.")
             return "they agree"
+        if self._settings.transfer.tax_rounding == "proved" and all(
+            one.only_rounding for one in found
+        ):
+            why = explained(order, rules.erp_side(seen.fields))
+            if why is not None:
+                self._steps.log(f"Every net amount agrees to the cent. {why}.")
+                self._steps.note(NOTICE, why)
+                return "only the rounding of tax differs"
         sentences = [f"{one}." for one in found]
         rounding = all(one.only_rounding for one in found)
         if self._accepted("difference") or (
@@ -373,6 +438,7 @@ class OrderTransfer:
             crm_version=version,
             erp_id=erp,
             erp_party=told.partner,
+            note=f"{self._steps.noted(NOTICE)}." if self._steps.noted(NOTICE) else "",
         )
         self._store.orders.seen(link, seen.version, told)
         return {"number": told.number, "state": told.state}
@@ -381,6 +447,9 @@ class OrderTransfer:
         link = self._store.orders.of_crm(self.resource, self.record)
         if link is None:
             raise Defect("a transferred order has no link", place=self._steps.row.id)
+        told = status_of(link)
+        if told is not None:
+            Records(self._systems).follow(link, told)
         return tell_crm(self._systems, link)
 
     def _accepted(self, question: str) -> bool:

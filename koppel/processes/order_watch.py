@@ -8,16 +8,19 @@ same detail. What becomes true without anybody's doing (an invoice is overdue) i
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from koppel.connectors.base import Change, Gone, Record, Refused, Update
+from koppel.connectors.base import Change, Gone, Record, Refused, Update, Written
 from koppel.errors import NeedsUser, TryLater
 from koppel.mapping.orders import OrderFault
 from koppel.model.fulfilment import OrderResponse
 from koppel.model.sales import Order, OrderLine
 from koppel.processes import rules
 from koppel.processes.order_transfer import KIND, order_of, subject_of, tell_crm
+from koppel.processes.records import Records
+from koppel.processes.rounding import of_tax_alone, with_the_erps_tax
 from koppel.processes.systems import Systems, written
 from koppel.store.models import OrderLink
 from koppel.store.orders import status_of
@@ -34,6 +37,7 @@ class OrderWatch:
     def __init__(self, systems: Systems) -> None:
         self._systems = systems
         self._store = systems.store
+        self.records = Records(systems)
 
     # The ERP.
 
@@ -91,9 +95,11 @@ class OrderWatch:
             if str(seen.fields.get("party")) not in parties:
                 return False
             key = str(seen.fields.get("koppel_key") or f"erp/{seen.resource}/{id}")
-            link = self._store.orders.put(key=key, erp_id=id)
+            link = self._store.orders.put(key=key, erp_id=id, trace=uuid.uuid4().hex)
         told = rules.response(id, seen.fields, self._store.clock().date())
         before = link.state
+        # First, so that the order counts as seen only when its records are there too.
+        self.records.follow(link, told)
         changed = self._store.orders.seen(link, seen.version, told)
         if changed and link.crm_id is not None and (before != told.state or not link.written_back):
             self._tell(link, told)
@@ -117,10 +123,9 @@ class OrderWatch:
         """
         settings = self._systems.settings
         name = settings.crm
-        kind = self._store.connections.get(name).type
         known = {one.name for one in self._systems.lines.describe(name)}
         taken = 0
-        for resource in _resources(self._systems, kind):
+        for resource in self._systems.mapping().resources:
             if resource not in known:
                 continue
             place = f"{ENTITY}:{resource}"
@@ -143,10 +148,12 @@ class OrderWatch:
                 self._store.couplings.move_cursors({(place, "crm"): cursor})
                 if not page.more:
                     break
-        return taken
+        return taken + self.records.poll_crm()
 
     def _edited(self, record: Record, begin: Callable[[str, str], Any]) -> bool:
         link = self._store.orders.of_crm(record.resource, record.id)
+        if link is None and self.records.is_record(record.resource, record.id) is not None:
+            return False
         if link is None or link.state in ("cancelled", "gone"):
             reader = self._systems.reader(record.resource)
             status = reader.status(record)
@@ -195,11 +202,10 @@ class OrderWatch:
         return order_of(row.snapshot) if row is not None else None
 
     def _update_draft(self, link: OrderLink, record: Record, now: Order) -> None:
+        how = self._systems.settings.transfer
         fields: dict[str, Any] = {
-            "lines": rules.erp_lines(now, self._systems.settings.transfer.price_digits),
-            **rules.expected_totals(
-                now.totals, taxes=self._systems.settings.transfer.tax_rounding == "hold"
-            ),
+            "lines": rules.erp_lines(now, how.price_digits),
+            **rules.expected_totals(now.totals, taxes=how.tax_rounding != "erp"),
         }
         units = self._systems.settings.values.units
         for line in fields["lines"]:
@@ -209,7 +215,32 @@ class OrderWatch:
             fields["reference"] = now.buyer_reference
         if now.requested_delivery:
             fields["shipping_date"] = now.requested_delivery
-        outcome = written(
+        outcome, note = self._amended(link, record, fields), ""
+        if (
+            isinstance(outcome, Refused)
+            and how.tax_rounding == "proved"
+            and of_tax_alone(outcome)
+            and hasattr(self._systems.erp, "compare_order")
+        ):
+            whole = {**fields, "party": link.erp_party, "currency": now.currency}
+            asked = with_the_erps_tax(self._systems, now, whole)
+            if asked is not None:
+                told, note = asked
+                fields = {name: value for name, value in told.items() if name in fields}
+                outcome = self._amended(link, record, fields)
+        if isinstance(outcome, Refused):
+            if outcome.reason in ("stale", "locked"):
+                raise TryLater("the order was changed in the ERP at this moment", after=1)
+            self._note(link, record, f"The ERP does not take an edit of the CRM: {outcome.message}")
+            return
+        note = f"{note}." if note else ""
+        self._store.orders.put(key=link.key, crm_version=record.version, note=note)
+        self.refresh([str(link.erp_id)])
+
+    def _amended(
+        self, link: OrderLink, record: Record, fields: dict[str, Any]
+    ) -> Written | Refused:
+        return written(
             self._systems.erp,
             Update(
                 resource=self._systems.settings.erp_resource,
@@ -219,13 +250,6 @@ class OrderWatch:
                 fields=fields,
             ),
         )
-        if isinstance(outcome, Refused):
-            if outcome.reason in ("stale", "locked"):
-                raise TryLater("the order was changed in the ERP at this moment", after=1)
-            self._note(link, record, f"The ERP does not take an edit of the CRM: {outcome.message}")
-            return
-        self._store.orders.put(key=link.key, crm_version=record.version, note="")
-        self.refresh([str(link.erp_id)])
 
     def _put_back(self, link: OrderLink, record: Record, what: str) -> None:
         row = self._store.processes.latest(KIND, subject_of(record.resource, record.id))
@@ -255,15 +279,6 @@ class OrderWatch:
             key=link.key, crm_version=record.version, note=text.rstrip(".") + "."
         )
         self._store.inbox.log("Koppel", "order change", f"{link.number or link.key}: {text}")
-
-
-def _resources(systems: Systems, kind: str) -> Sequence[str]:
-    from koppel.mapping.orders import load_order_mapping, shipped_order_mapping
-
-    name = systems.settings.crm
-    text = systems.store.documents.get("mapping", f"{name}/order")
-    mapping = load_order_mapping(text or shipped_order_mapping(kind), source=f"{name}/order.toml")
-    return mapping.resources
 
 
 def _content(order: Order) -> tuple[Any, ...]:

@@ -8,30 +8,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from koppel.connectors.base import Act, Gone, Refused
+from koppel.connectors.base import Act, Document, Gone, Refused
 from koppel.engine.durable import Durable, Steps
 from koppel.engine.executor import Boundary, no_boundary
 from koppel.engine.runner import Engine
 from koppel.errors import NeedsUser
+from koppel.processes.faces import Faces
 from koppel.processes.order_transfer import BEFORE_THE_ERP as BEFORE
 from koppel.processes.order_transfer import KIND, MAKE, OrderTransfer, next_key, subject_of
 from koppel.processes.order_watch import OrderWatch
 from koppel.processes.partner_promotion import Couple, Promotion, couple_by
 from koppel.processes.price_enquiry import PriceEnquiry
+from koppel.processes.settings import order_settings
 from koppel.processes.systems import Systems, written
+from koppel.processes.views import printable
 from koppel.store import Store
 from koppel.store.models import OrderLink, Process
+from koppel.store.orders import status_of
 
 
 class Orders:
     """The order processes over one engine. `couple` brings a partner into step."""
 
     def __init__(
-        self, engine: Engine, *, couple: Couple | None = None, boundary: Boundary = no_boundary
+        self,
+        engine: Engine,
+        *,
+        couple: Couple | None = None,
+        boundary: Boundary = no_boundary,
+        address: str = "",
     ) -> None:
         self.store: Store = engine.store
-        self.systems = Systems(engine.store, engine.lines)
+        self.systems = Systems(engine.store, engine.lines, address)
         self.watch = OrderWatch(self.systems)
+        self.faces = Faces(self.systems)
         self.prices = PriceEnquiry(self.systems, engine.store.clock)
         self._promotion = Promotion(self.systems, couple or couple_by(engine))
         self._durable = Durable(engine.store, boundary=boundary)
@@ -122,10 +132,28 @@ class Orders:
     def poll(self, *, user: str = "Koppel") -> int:
         """One look at both systems; raises `TryLater` where one is away."""
         self.systems.follow()
-        changed = self.watch.poll_erp()
+        changed = self.watch.poll_erp() + self.faces.poll()
         return changed + self.watch.poll_crm(
             lambda resource, record: self.begin(resource, record, user=user)
         )
+
+    def printed(self, link: OrderLink, invoice: str) -> Document:
+        """An invoice of this order by the ERP's own report, as PDF or whatever the report makes.
+
+        Raises `NeedsUser` where the order has no such invoice, or the ERP prints none.
+        """
+        told = status_of(link)
+        known = {one.id for one in told.invoices if printable(one)} if told else set()
+        if invoice not in known:
+            raise NeedsUser(
+                "this order has no such invoice", place=link.number or link.key,
+                remedy="Those that can be printed are in: koppel order status",
+            )  # fmt: skip
+        ask = getattr(self.systems.erp, "invoice_document", None)
+        if ask is None:
+            raise NeedsUser("this ERP prints no invoices", place=self.systems.settings.erp)
+        document: Document = ask(invoice)
+        return document
 
     def figures(self, party: str) -> dict[str, Any] | None:
         """What the ERP reckons of a customer; None where it has no such function."""
@@ -142,6 +170,24 @@ class Orders:
                 "overdue", "dunning_level", "blocked",
             )
         }  # fmt: skip
+
+
+def find_order(store: Store, text: str) -> OrderLink:
+    """An order by a document of the CRM or the ERP (`sale.sale/7`), or by its transfer.
+
+    Raises `NeedsUser` where Koppel knows none.
+    """
+    subject = text if "/" in text else store.processes.get(text).subject
+    resource, _, record = subject.rpartition("/")
+    link = store.orders.of_crm(resource, record)
+    if link is None and resource == order_settings(store).erp_resource:
+        link = store.orders.of_erp([record]).get(record)
+    if link is None:
+        raise NeedsUser(
+            f"there is no order of {text} in the ERP",
+            remedy="Hand it over: koppel order transfer. One of the ERP is seen at the next look",
+        )
+    return link
 
 
 def begin_transfer(store: Store, crm: str, resource: str, record: str, *, user: str) -> Process:
@@ -189,4 +235,4 @@ def reopen(store: Store, id: str, *, user: str, accept: Sequence[str] = ()) -> P
     return row
 
 
-__all__ = ["Orders", "begin_transfer", "reopen"]
+__all__ = ["Orders", "begin_transfer", "find_order", "reopen"]

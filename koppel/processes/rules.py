@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 from koppel.model.billing import Dunning, Invoice, PaymentState
 from koppel.model.fulfilment import Despatch, LineStatus, OrderResponse, OrderState
-from koppel.model.sales import Order, OrderLine, TaxSubtotal, Totals
-from koppel.sync.totals import HUNDRED, rounded, unambiguous
+from koppel.model.sales import Order, OrderLine, Taxed, TaxSubtotal, Totals
+from koppel.sync.totals import HUNDRED, Side, rounded, unambiguous
 
 ZERO = Decimal(0)
 PRICE_DIGITS = 4
@@ -97,7 +97,8 @@ def _charge(name: str, amount: Decimal, rate: Decimal | None, category: str) -> 
 def _taxes(rate: Decimal | None, category: str) -> list[dict[str, Any]]:
     if rate is None or not rate:
         return []
-    return [{"rate": rate / HUNDRED, "category": category}]
+    share = {"rate": rate / HUNDRED}
+    return [{**share, "category": category} if category else share]
 
 
 def expected_totals(totals: Totals, *, taxes: bool = True) -> dict[str, Any]:
@@ -126,6 +127,31 @@ def erp_totals(fields: Mapping[str, Any]) -> Totals:
         for rate, sums in sorted(found.items())
     )
     return Totals(net=net, taxes=taxes, gross=gross)
+
+
+def erp_side(fields: Mapping[str, Any]) -> Side:
+    """What the ERP taxes: together, by each of its taxes, and line by line."""
+    groups = [
+        TaxSubtotal(
+            rate=Decimal(one["rate"]) * HUNDRED,
+            taxable=Decimal(one.get("base") or 0),
+            amount=Decimal(one.get("amount") or 0),
+        )
+        for one in fields.get("taxes") or ()
+        if one.get("rate")
+    ]
+    lines = [
+        Taxed(rate=Decimal(tax["rate"]) * HUNDRED, amount=Decimal(line.get("amount") or 0))
+        for line in fields.get("lines") or ()
+        for tax in line.get("taxes") or ()
+        if tax.get("rate")
+    ]
+    return Side(totals=erp_totals(fields), groups=tuple(groups), taxed=tuple(lines))
+
+
+def crm_side(order: Order) -> Side:
+    """What the CRM taxes of an order."""
+    return Side(totals=order.totals, groups=order.totals.taxes, taxed=order.taxed)
 
 
 def line_pairs(
@@ -174,6 +200,8 @@ class Situation(Struct, frozen=True, kw_only=True):
     items: tuple[str, ...] = ()
     price_difference: Decimal | None = None
     """The largest, in percent of the ERP's price."""
+    price_differs: str = ""
+    """Which price that is, in words."""
 
 
 class IncomingRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -235,7 +263,9 @@ class IncomingRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         if self.price_difference_over is not None:
             if (now.price_difference or ZERO) <= self.price_difference_over:
                 return None
-            found.append(f"a price is {now.price_difference:f} % off that of the ERP")
+            found.append(
+                now.price_differs or f"a price is {now.price_difference:f} % off the ERP's"
+            )
         return found
 
 
@@ -247,6 +277,37 @@ def judge(rules: Sequence[IncomingRule], now: Situation) -> Decision:
             text = " and ".join(why) or "the rule applies to every order"
             return Decision(verdict=rule.decision, rule=rule.name, why=text)
     return Decision(verdict="accept", rule="", why="no rule holds it")
+
+
+class PriceDifference(Struct, frozen=True, kw_only=True):
+    """A line's price beside the ERP's own for this customer, quantity and day; both net of tax."""
+
+    item: str
+    quantity: Decimal
+    crm: Decimal
+    erp: Decimal
+    currency: str
+
+    @property
+    def percent(self) -> Decimal:
+        """How far off, in percent of the ERP's price; 100 where that is nothing."""
+        if not self.erp:
+            return HUNDRED if self.crm else ZERO
+        return (abs(self.crm - self.erp) / abs(self.erp) * HUNDRED).quantize(Decimal("0.01"))
+
+    def __str__(self) -> str:
+        way = "above" if self.crm > self.erp else "below"
+        return (
+            f"the price of {self.item} is {self.crm:f} {self.currency} for {self.quantity:f}, "
+            f"{self.percent.normalize():f} % {way} the ERP's {self.erp:f}"
+        )
+
+
+def net_price(line: OrderLine) -> Decimal:
+    """What one piece costs after the line's own discounts, to four decimals."""
+    if not line.quantity:
+        return line.price
+    return (_full(line) / line.quantity).quantize(Decimal("0.0001"), ROUND_HALF_UP)
 
 
 # How the ERP's order is understood.

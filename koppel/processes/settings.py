@@ -17,6 +17,9 @@ from koppel.store import Store
 KIND, NAME = "process", "order"
 
 Until = Literal["draft", "quote", "confirm"]
+TaxDifference = Literal["proved", "hold", "erp"]
+"""Where only the rounding of tax differs: taken where that can be proved, held in any case, or
+taken where the difference is small enough to be that."""
 
 
 class Transfer(Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,7 +27,7 @@ class Transfer(Struct, frozen=True, forbid_unknown_fields=True):
 
     until: Until = "confirm"
     promote: bool = True
-    tax_rounding: Literal["hold", "erp"] = "hold"
+    tax_rounding: TaxDifference = "proved"
     late_change: Literal["request", "put_back"] = "request"
     price_digits: int = 4
 
@@ -52,17 +55,42 @@ class Values(Struct, frozen=True, forbid_unknown_fields=True):
     units: Mapping[str, str] = field(default_factory=dict)
 
 
+class RecordSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which of the ERP's documents the CRM keeps as records, and its statuses for their states."""
+
+    order: bool = False
+    invoice: bool = False
+    credit_note: bool = False
+    order_status: Mapping[str, str] = field(default_factory=dict)
+    invoice_status: Mapping[str, str] = field(default_factory=dict)
+    credit_note_status: Mapping[str, str] = field(default_factory=dict)
+
+    def any(self) -> bool:
+        """Is any kind kept?"""
+        return self.order or self.invoice or self.credit_note
+
+
+class Face(Struct, frozen=True, forbid_unknown_fields=True):
+    """What people in the ERP see of the CRM beside the order itself."""
+
+    partner: bool = False
+
+
 class OrderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """All of it."""
 
     crm: str = "crm"
     erp: str = "erp"
+    url: str = ""
+    """Koppel's address in people's browsers, for links in the ERP; empty: where it serves."""
     erp_resource: str = "sale.sale"
     transfer: Transfer = field(default_factory=Transfer)
     automatic: tuple[Automatic, ...] = ()
     write_back: WriteBack = field(default_factory=WriteBack)
     incoming: tuple[IncomingRule, ...] = ()
     values: Values = field(default_factory=Values)
+    records: RecordSettings = field(default_factory=RecordSettings)
+    face: Face = field(default_factory=Face)
 
 
 def parse_settings(text: str, *, source: str = "order.toml") -> OrderSettings:

@@ -18,7 +18,12 @@ from koppel.connectors.base import (
 )
 from koppel.engine.lines import Lines
 from koppel.errors import NeedsUser, TryLater
-from koppel.mapping.orders import OrderReader, load_order_mapping, shipped_order_mapping
+from koppel.mapping.orders import (
+    OrderMapping,
+    OrderReader,
+    load_order_mapping,
+    shipped_order_mapping,
+)
 from koppel.processes.settings import OrderSettings, order_settings
 from koppel.store import Store
 
@@ -26,14 +31,16 @@ PAYMENT_TERMS = "account.invoice.payment_term"
 
 
 class Systems:
-    """The two connections that orders cross, opened once."""
+    """The two connections that orders cross, opened once. `address`: where Koppel serves."""
 
-    def __init__(self, store: Store, lines: Lines) -> None:
+    def __init__(self, store: Store, lines: Lines, address: str = "") -> None:
         self.store = store
         self.lines = lines
+        self.address = address
         self.settings: OrderSettings = order_settings(store)
         self._newest = store.documents.newest()
         self._readers: dict[str, OrderReader] = {}
+        self._mapping: OrderMapping | None = None
         self._terms: frozenset[str] | None = None
 
     def follow(self) -> None:
@@ -42,6 +49,7 @@ class Systems:
         if newest != self._newest:
             self._newest, self.settings = newest, order_settings(self.store)
             self._readers.clear()
+            self._mapping = None
         self._terms = None
 
     @property
@@ -54,20 +62,36 @@ class Systems:
         """The ERP's connector."""
         return self.lines.connector(self.settings.erp)
 
+    def link(self, path: str) -> str:
+        """The address of one of Koppel's pages for people in the ERP; empty where none is known."""
+        base = (self.settings.url or self.address).rstrip("/")
+        return f"{base}{path}" if base else ""
+
+    def erp_has(self, resource: str, name: str) -> bool:
+        """Does the ERP offer this field of a resource?"""
+        described = self.lines.describe(self.settings.erp)
+        return any(one.name == resource and one.field(name) is not None for one in described)
+
     def sells(self) -> bool:
         """Does the ERP offer orders at all?"""
         described = self.lines.describe(self.settings.erp)
         return any(one.name == self.settings.erp_resource for one in described)
 
-    def reader(self, resource: str) -> OrderReader:
-        """How orders of a resource are read; `NeedsUser` where it holds none."""
-        if resource not in self._readers:
+    def mapping(self) -> OrderMapping:
+        """How the CRM keeps orders."""
+        if self._mapping is None:
             name = self.settings.crm
             text = self.store.documents.get("mapping", f"{name}/order")
             kind = self.store.connections.get(name).type
-            mapping = load_order_mapping(
+            self._mapping = load_order_mapping(
                 text or shipped_order_mapping(kind), source=f"{name}/order.toml"
             )
+        return self._mapping
+
+    def reader(self, resource: str) -> OrderReader:
+        """How orders of a resource are read; `NeedsUser` where it holds none."""
+        if resource not in self._readers:
+            name, mapping = self.settings.crm, self.mapping()
             if resource not in mapping.resources:
                 raise NeedsUser(
                     f"a {resource} is no order",

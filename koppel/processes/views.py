@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from koppel.model.billing import Invoice
 from koppel.model.fulfilment import OrderResponse
 from koppel.processes.order_transfer import KIND, order_of, subject_of
 from koppel.processes.rules import as_of
@@ -15,6 +16,8 @@ from koppel.store.models import OrderLink, Process
 from koppel.store.orders import status_of
 
 ZERO = Decimal(0)
+RECORD_OF_ORDER = "record:order"
+"""The couplings between the ERP's orders and the CRM's records of them."""
 
 _SAID = {
     "running": "The order is on its way to the ERP.",
@@ -57,6 +60,22 @@ def order_view(store: Store, resource: str, record: str) -> dict[str, Any]:
     """All that is known of a document's order in the ERP."""
     row = store.processes.latest(KIND, subject_of(resource, record))
     link = store.orders.of_crm(resource, record)
+    if link is None and row is None:
+        # It may be a record that was written from an order of the ERP.
+        own = store.couplings.by_record(RECORD_OF_ORDER, "crm", [record]).get(record)
+        link = store.orders.of_erp([str(own.erp_id)]).get(str(own.erp_id)) if own else None
+    return _view(store, row, link)
+
+
+def link_view(store: Store, link: OrderLink) -> dict[str, Any]:
+    """The same of an order of the ERP, whether it came from the CRM or was entered there."""
+    row = None
+    if link.crm_id is not None:
+        row = store.processes.latest(KIND, subject_of(link.crm_resource, link.crm_id))
+    return _view(store, row, link)
+
+
+def _view(store: Store, row: Process | None, link: OrderLink | None) -> dict[str, Any]:
     told = _told(store, link)
     messages = []
     if link is not None and link.note:
@@ -76,16 +95,32 @@ def order_view(store: Store, resource: str, record: str) -> dict[str, Any]:
         "credit": {},
         "age_seconds": _age(store.clock(), link.seen_at) if link is not None else None,
         "messages": messages,
-        "url": f"/processes/{row.id}" if row is not None else "",
+        "url": _url(row, link),
         "process": row.state if row is not None else None,
-        "trace": row.trace if row is not None else None,
+        "trace": row.trace if row is not None else (link.trace or None if link else None),
         "currency": told.currency if told else None,
     }
     if told is not None:
-        found |= _details(told)
+        found |= _details(told, link)
     elif row is not None and row.snapshot is not None:
         found["lines"] = _asked(row)
     return found
+
+
+def _url(row: Process | None, link: OrderLink | None) -> str:
+    if row is not None:
+        return f"/processes/{row.id}"
+    return f"/orders/{link.id}" if link is not None else ""
+
+
+def invoice_url(link: OrderLink, invoice: Invoice) -> str:
+    """Where the ERP's own print of an invoice is; empty where there is none yet."""
+    return f"/orders/{link.id}/invoices/{invoice.id}" if printable(invoice) else ""
+
+
+def printable(invoice: Invoice) -> bool:
+    """Has the ERP posted it? Before, it is no document yet."""
+    return invoice.state in ("posted", "paid")
 
 
 def _told(store: Store, link: OrderLink | None) -> OrderResponse | None:
@@ -93,7 +128,7 @@ def _told(store: Store, link: OrderLink | None) -> OrderResponse | None:
     return as_of(told, store.clock().date()) if told is not None else None
 
 
-def _details(told: OrderResponse) -> dict[str, Any]:
+def _details(told: OrderResponse, link: OrderLink | None) -> dict[str, Any]:
     return {
         "payment": told.payment,
         "net": told.net,
@@ -137,6 +172,8 @@ def _details(told: OrderResponse) -> dict[str, Any]:
                 "gross": one.gross,
                 "open": one.open,
                 "status": one.status,
+                "dunning_level": one.dunning_level,
+                "url": invoice_url(link, one) if link is not None else "",
             }
             for one in told.invoices
         ],
@@ -172,7 +209,9 @@ def figures_view(
     `backlog` the net value of what is ordered and not delivered. Amounts in one currency only: the
     one that most orders have.
     """
-    orders = [one for one in (_told(store, link) for link in links) if one is not None]
+    known = [(link, one) for link in links if (one := _told(store, link)) is not None]
+    orders = [one for _link, one in known]
+    of_invoice = {invoice.id: link for link, one in known for invoice in one.invoices}
     living = [one for one in orders if one.state != "cancelled"]
     currency = str((told or {}).get("currency") or (living[0].currency if living else "EUR"))
     counted = [one for one in living if one.currency == currency]
@@ -207,8 +246,11 @@ def figures_view(
                 "gross": one.gross,
                 "currency": one.currency,
                 "payment": one.payment,
+                "reference": one.buyer_reference,
+                "planned": _next(one),
+                "url": f"/orders/{link.id}",
             }
-            for one in orders
+            for link, one in known
         ],
         "invoices": [
             {
@@ -216,15 +258,24 @@ def figures_view(
                 "type": one.type,
                 "date": one.date,
                 "due": one.due,
+                "net": one.net,
+                "tax": one.tax,
                 "gross": one.gross,
                 "open": one.open,
                 "status": one.status,
+                "dunning_level": one.dunning_level,
+                "url": invoice_url(of_invoice[one.id], one),
             }
             for one in invoices.values()
         ],
         "party": party,
         "age_seconds": _age(store.clock(), min(seen)) if seen else 0.0,
     }
+
+
+def _next(order: OrderResponse) -> date | None:
+    """When the next delivery of what is open is planned."""
+    return min((one.planned for one in order.lines if one.planned and one.open > 0), default=None)
 
 
 def _backlog(order: OrderResponse) -> Decimal:

@@ -25,6 +25,10 @@ class OrderStore:
         rows = OrderLink.objects.filter(crm_resource=resource, crm_id=record)
         return rows.order_by("-changed_at", "-id").first()
 
+    def get(self, id: str) -> OrderLink | None:
+        """A link by its own id."""
+        return OrderLink.objects.filter(id=id).first() if id else None
+
     def of_erp(self, records: Iterable[str]) -> Mapping[str, OrderLink]:
         """The ERP's id -> link."""
         found: dict[str, OrderLink] = {}

@@ -6,18 +6,20 @@ and nowhere else. Whether two sides agree is asked of amounts that are rounded a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from typing import Literal
 
 from msgspec import Struct
 
-from koppel.model.sales import Allowance, Order, OrderLine, TaxSubtotal, Totals
+from koppel.model.sales import Allowance, Order, OrderLine, Taxed, TaxSubtotal, Totals
 from koppel.model.values import minor_units
 
 HUNDRED = Decimal(100)
 TaxRounding = Literal["rate", "line"]
 """Where tax is rounded: once for each rate (EN 16931), or for each line."""
+Half = Literal["up", "even"]
+_HALVES: Mapping[Half, str] = {"up": ROUND_HALF_UP, "even": ROUND_HALF_EVEN}
 
 
 def rounded(amount: Decimal, currency: str) -> Decimal:
@@ -40,9 +42,17 @@ def line_net(line: OrderLine, currency: str) -> Decimal:
                    currency)  # fmt: skip
 
 
-def tax_of(taxable: Decimal, rate: Decimal, currency: str) -> Decimal:
+def tax_of(taxable: Decimal, rate: Decimal, currency: str, half: Half = "up") -> Decimal:
     """The tax of one rate (BT-117)."""
-    return rounded(taxable * rate / HUNDRED, currency)
+    places = Decimal(1).scaleb(-minor_units(currency))
+    return (taxable * rate / HUNDRED).quantize(places, rounding=_HALVES[half])
+
+
+def taxed(lines: Iterable[OrderLine], allowances: Iterable[Allowance]) -> tuple[Taxed, ...]:
+    """The amounts that bear tax, each with its rate; those without a rate are left out."""
+    parts = [(line.tax_rate, line.net) for line in lines if line.kind != "text"]
+    parts += [(one.tax_rate, one.amount) for one in allowances]
+    return tuple(Taxed(rate=rate, amount=amount) for rate, amount in parts if rate)
 
 
 def totals(
@@ -145,6 +155,81 @@ def compare(
             LineDifference(place="gross", crm=crm.gross, erp=erp.gross, only_rounding=only)
         )
     return tuple(found)
+
+
+class TaxMethod(Struct, frozen=True, kw_only=True):
+    """How a side rounds tax: where, and what it makes of a half."""
+
+    where: TaxRounding
+    half: Half
+
+    def __str__(self) -> str:
+        place = "once for each rate" if self.where == "rate" else "line by line"
+        return f"{place}, halves {'up' if self.half == 'up' else 'to even'}"
+
+
+METHODS = tuple(
+    TaxMethod(where=where, half=half) for where in ("rate", "line") for half in ("up", "even")
+)  # fmt: skip
+
+
+def methods_of(
+    told: Totals, groups: Sequence[TaxSubtotal], taxed: Sequence[Taxed], currency: str
+) -> tuple[TaxMethod, ...]:
+    """The methods that come to exactly the tax told, rate by rate; none where no method does.
+
+    `groups` are the amounts that a side taxes as one (there may be several of a rate), `taxed` the
+    amounts of its lines. Both must come to what the side itself calls taxable.
+    """
+    base = {one.rate: one.taxable for one in told.taxes if one.rate}
+    tax = {one.rate: one.amount for one in told.taxes if one.rate}
+    lines = [(one.rate, one.amount) for one in taxed]
+    rows = [(one.rate, one.taxable) for one in groups]
+    if _by_rate(lines) != base or _by_rate(rows) != base:
+        return ()
+    if told.gross - told.net != sum(tax.values(), Decimal(0)):
+        return ()
+    return tuple(
+        method
+        for method in METHODS
+        if _by_rate(
+            (rate, tax_of(amount, rate, currency, method.half))
+            for rate, amount in (lines if method.where == "line" else rows)
+        )
+        == tax
+    )
+
+
+def _by_rate(parts: Iterable[tuple[Decimal, Decimal]]) -> dict[Decimal, Decimal]:
+    found: dict[Decimal, Decimal] = {}
+    for rate, amount in parts:
+        if rate:
+            found[rate] = found.get(rate, Decimal(0)) + amount
+    return found
+
+
+class Side(Struct, frozen=True, kw_only=True):
+    """What a side tells of an order's tax: its totals, what it taxes as one, and its lines."""
+
+    totals: Totals
+    groups: tuple[TaxSubtotal, ...]
+    taxed: tuple[Taxed, ...]
+
+
+def only_methods_differ(crm: Side, erp: Side, currency: str) -> tuple[TaxMethod, TaxMethod] | None:
+    """Proof that two sides differ by nothing but where and how they round tax, or None.
+
+    Net and what is taxable at each rate are equal to the cent, and the tax of each side is exactly
+    what its method makes of its own amounts. The methods are named, the CRM's first.
+    """
+    here, there = crm.totals, erp.totals
+    if here.net != there.net or _by_rate((t.rate, t.taxable) for t in here.taxes) != _by_rate(
+        (t.rate, t.taxable) for t in there.taxes
+    ):
+        return None
+    ours = methods_of(here, crm.groups, crm.taxed, currency)
+    theirs = methods_of(there, erp.groups, erp.taxed, currency)
+    return (ours[0], theirs[0]) if ours and theirs else None
 
 
 def order_totals(order: Order, rounding: TaxRounding = "rate") -> Totals:

@@ -63,6 +63,7 @@ SALE_RESOURCE = Resource(
                 ),
                 FieldInfo(name="planned_date", type="date"),
                 FieldInfo(name="effective_date", type="date"),
+                FieldInfo(name="taxes", type="list", fields=_TAX_FIELDS),
             ),
         ),
         FieldInfo(
@@ -182,6 +183,7 @@ class SalesSystem(MemorySystem):
                 rate = self._rate(line)
                 amount = (line["quantity"] * self._price(line)).quantize(places, ROUND_HALF_EVEN)
                 kept |= {"unit_price": self._price(line), "amount": amount, "rate": rate}
+                kept["taxes"] = [{"rate": rate / 100}] if rate else []
                 kept.setdefault("quantity_open", line["quantity"])
                 kept.setdefault("status", "draft")
                 sums[rate] = sums.get(rate, ZERO) + amount
@@ -228,17 +230,19 @@ class SalesSystem(MemorySystem):
 
 def _refuse_difference(given: Mapping[str, Any], reckoned: Mapping[str, Any]) -> None:
     """The expected amounts, where given, are compared to the cent; nothing is made else."""
-    found = []
+    found, blamed = [], []
     for place, (line, made) in enumerate(
         zip(given.get("lines") or (), reckoned["lines"], strict=True), start=1
     ):
         if line.get("amount") is not None and line["amount"] != made["amount"]:
             found.append(f"line {place}: {made['amount']} against {line['amount']}")
+            blamed.append("lines")
     for name in ("untaxed_amount", "tax_amount", "total_amount"):
         if given.get(name) is not None and given[name] != reckoned[name]:
             found.append(f"{name}: {reckoned[name]} against {given[name]}")
+            blamed.append(name)
     if found:
-        raise Refusal("invalid", f"The ERP reckons otherwise: {'; '.join(found)}.", "lines")
+        raise Refusal("invalid", f"The ERP reckons otherwise: {'; '.join(found)}.", *blamed)
 
 
 def sales_crm(*, clock: Callable[[], float] | None = None) -> MemorySystem:

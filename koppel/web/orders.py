@@ -7,6 +7,7 @@ pressed where it takes longer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -15,9 +16,10 @@ from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
-from koppel.errors import KoppelError, NeedsUser
+from koppel.errors import KoppelError, NeedsUser, TryLater
 from koppel.processes.desk import OrderDesk
-from koppel.processes.orders import begin_transfer
+from koppel.processes.order_transfer import KIND, subject_of
+from koppel.processes.orders import begin_transfer, reopen
 from koppel.processes.settings import order_settings
 from koppel.processes.views import figures_view, order_view, transfer_view
 from koppel.store.models import Process
@@ -69,6 +71,76 @@ def transfer(request: HttpRequest, connection: str, resource: str, record: str) 
             return JsonResponse({**transfer_view(service.store, row), "message": str(error)})
         row = service.store.processes.get(row.id)
     return JsonResponse(transfer_view(service.store, row))
+
+
+class Again(Press):
+    """Who tries again, and what is answered with yes."""
+
+    accept: tuple[str, ...] = ()
+
+
+@declare(SIGNED)
+@csrf_exempt
+@require_POST
+def retry(request: HttpRequest, connection: str, resource: str, record: str) -> HttpResponse:
+    """Try the transfer of a document again."""
+
+    def again(row: Process, told: Again, user: str) -> None:
+        reopen(current().store, row.id, user=user, accept=told.accept)
+        desk().ask(lambda orders: orders.go_on(row.id).id, PRESS_SECONDS)
+
+    return _on_transfer(request, connection, resource, record, again)
+
+
+@declare(SIGNED)
+@csrf_exempt
+@require_POST
+def cancel(request: HttpRequest, connection: str, resource: str, record: str) -> HttpResponse:
+    """Give the transfer of a document up; an order that is in the ERP is cancelled there."""
+
+    def give_up(row: Process, told: Again, user: str) -> None:
+        done = desk().ask(lambda orders: orders.cancel(row.id, user=user).id, PRESS_SECONDS)
+        if done is None:
+            raise TryLater("the ERP is slow to answer", remedy="Look again in a moment")
+
+    return _on_transfer(request, connection, resource, record, give_up)
+
+
+def _on_transfer(
+    request: HttpRequest,
+    connection: str,
+    resource: str,
+    record: str,
+    act: Callable[[Process, Again, str], None],
+) -> HttpResponse:
+    refusal = verified(request, connection, once=True)
+    if refusal is not None:
+        return refusal
+    try:
+        told = msgspec.json.decode(request.body or b"{}", type=Again)
+    except msgspec.MsgspecError as error:
+        return trouble(400, f"This cannot be read: {error}.")
+    store = current().store
+    row = store.processes.latest(KIND, subject_of(resource, record))
+    if connection != order_settings(store).crm or row is None:
+        return trouble(404, "This document was not handed over.")
+    try:
+        act(row, told, f"{told.user or 'somebody'} in {connection}")
+    except KoppelError as error:
+        view = transfer_view(store, store.processes.get(row.id))
+        return JsonResponse({**view, "ok": False, "message": f"{error}."}, status=409)
+    return JsonResponse(transfer_view(store, store.processes.get(row.id)))
+
+
+def may_do(row: Process) -> dict[str, Any]:
+    """What a person can do with a transfer now, and what it asks to be answered with yes."""
+    live = row.state in ("running", "waiting", "held")
+    _before, _asked, after = row.remedy.partition("--accept ")
+    return {
+        "retry": row.state in ("waiting", "held"),
+        "cancel": live or row.state == "done",
+        "question": after.split()[0].strip(".,;") if after.split() else "",
+    }
 
 
 @declare(SIGNED)
@@ -141,5 +213,6 @@ def process(request: HttpRequest, process: str) -> HttpResponse:
         "row": row,
         "entries": store.processes.entries(row),
         "view": order_view(store, resource, record),
+        "can": may_do(row),
     }
     return render(request, "web/process.html", context)

@@ -12,6 +12,7 @@ from koppel.web import (
     hooks,
     inbox,
     introduction,
+    order_pages,
     orders,
     pages,
     records,
@@ -75,10 +76,24 @@ urlpatterns: list[URLPattern] = [
         orders.transfer,
         name="transfer",
     ),
+    path(
+        "api/orders/<str:connection>/<str:resource>/<str:record>/retry",
+        orders.retry,
+        name="transfer_retry",
+    ),
+    path(
+        "api/orders/<str:connection>/<str:resource>/<str:record>/cancel",
+        orders.cancel,
+        name="transfer_cancel",
+    ),
     path("api/orders/<str:connection>/<str:resource>/<str:record>", orders.order, name="order"),
     path(
         "api/figures/<str:connection>/<str:resource>/<str:record>", orders.figures, name="figures"
     ),
     path("processes/<str:process>", orders.process, name="process"),
+    path("processes/<str:process>/retry", order_pages.retry, name="process_retry"),
+    path("processes/<str:process>/cancel", order_pages.cancel, name="process_cancel"),
+    path("orders/<str:link>", order_pages.order, name="order_page"),
+    path("orders/<str:link>/invoices/<str:invoice>", order_pages.invoice, name="order_invoice"),
     *api.addresses(),
 ]

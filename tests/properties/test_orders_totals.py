@@ -6,7 +6,7 @@ decimals, its amounts are rounded half to even, its tax once for each rate.
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,11 +14,12 @@ from msgspec.structs import replace
 
 from koppel.connectors.base import Record
 from koppel.connectors.memory_system import Refusal
+from koppel.mapping.billing import CannotKeep, sheet_lines
 from koppel.mapping.orders import OrderReader, load_order_mapping, shipped_order_mapping
 from koppel.model.sales import Order
 from koppel.model.values import minor_units
 from koppel.processes import rules
-from koppel.sync.totals import compare
+from koppel.sync.totals import compare, only_methods_differ, tax_of
 from koppel.testing.sales import SalesSystem
 
 RATES = {"P-0": Decimal(0), "P-7": Decimal(7), "P-19": Decimal(19), "P-5": Decimal("5.5")}
@@ -123,3 +124,83 @@ def test_an_erp_that_compares_makes_the_order_exactly_or_not_at_all(record: Reco
         return
     assert row.fields["total_amount"] == order.totals.gross
     assert row.fields["untaxed_amount"] == order.totals.net
+
+
+@given(documents(), st.sampled_from(("rate", "line")), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_a_difference_is_taken_only_where_both_taxes_can_be_reckoned_again(
+    record: Record, rounding: str, spread: bool
+) -> None:
+    mapping = replace(MAPPING, tax_rounding=rounding, spread_discount=spread)
+    order = OrderReader(mapping).read(record, "crm/quote/1", lambda resource, id: None)
+    _lines, made = reckoned(order)
+    theirs = rules.erp_side(made)
+    found = only_methods_differ(rules.crm_side(order), theirs, order.currency)
+    if order.totals.net != theirs.totals.net:
+        assert found is None
+        return
+    # Net amounts agree, so nothing but the two methods can be between the taxes: and it is shown.
+    assert found is not None
+    crm, erp = found
+    for side, method in ((rules.crm_side(order), crm), (theirs, erp)):
+        again = {
+            rate: sum(
+                (
+                    tax_of(amount, rate, order.currency, method.half)
+                    for amount in (
+                        [one.amount for one in side.taxed if one.rate == rate]
+                        if method.where == "line"
+                        else [one.taxable for one in side.groups if one.rate == rate]
+                    )
+                ),
+                Decimal(0),
+            )
+            for rate in {one.rate for one in side.totals.taxes if one.rate}
+        }
+        assert again == {one.rate: one.amount for one in side.totals.taxes if one.rate}
+
+
+@given(documents(), st.integers(0, 9), st.sampled_from((-1, 1)), st.integers(2, 500))
+@settings(max_examples=200, deadline=None)
+def test_tax_that_no_method_makes_is_never_taken(
+    record: Record, place: int, sign: int, size: int
+) -> None:
+    order = OrderReader(MAPPING).read(record, "crm/quote/1", lambda resource, id: None)
+    _lines, made = reckoned(order)
+    side = rules.erp_side(made)
+    if not side.groups:
+        return
+    # More than rounding half a unit of each part can ever come to.
+    unit = Decimal(1).scaleb(-minor_units(order.currency))
+    wrong = sign * unit * (len(side.taxed) + size)
+    taxes = list(made["taxes"])
+    number = place % len(taxes)
+    taxes[number] = {**taxes[number], "amount": taxes[number]["amount"] + wrong}
+    told = {**made, "taxes": taxes, "total_amount": made["total_amount"] + wrong}
+    assert only_methods_differ(rules.crm_side(order), rules.erp_side(told), order.currency) is None
+    moved = {**made, "untaxed_amount": made["untaxed_amount"] + unit}
+    assert only_methods_differ(rules.crm_side(order), rules.erp_side(moved), order.currency) is None
+
+
+@given(documents(), st.sampled_from((1, -1)))
+@settings(max_examples=300, deadline=None)
+def test_a_record_of_the_erps_document_comes_to_the_same_cents_or_is_refused(
+    record: Record, sign: int
+) -> None:
+    euros = replace(record, fields={**record.fields, "currency": "EUR"})
+    order = OrderReader(MAPPING).read(euros, "crm/quote/1", lambda resource, id: None)
+    _lines, made = reckoned(order)
+    try:
+        lines, _texts = sheet_lines(made, "line", sign=sign)
+    except CannotKeep:
+        return
+    for line in lines:
+        # As the CRM itself reckons it: two decimals, halves up.
+        assert line.quantity == line.quantity.quantize(CENT)
+        assert line.price == line.price.quantize(CENT)
+        amount = (line.quantity * line.price).quantize(CENT, ROUND_HALF_UP)
+        assert amount == line.net
+    tax = sum((tax_of(line.net, line.rate, "EUR") for line in lines), Decimal(0))
+    net = sum((line.net for line in lines), Decimal(0))
+    assert net == sign * made["untaxed_amount"]
+    assert net + tax == sign * made["total_amount"]

@@ -10,6 +10,7 @@ import pytest
 from koppel.store import open_store
 from tests.scenarios.pair import KEY, START, PairOfSystems, make_pair
 from tests.scenarios.real import RealPair
+from tests.scenarios.real_orders import RealSales
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +36,14 @@ def real_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealPair]:
         yield found
     finally:
         found.stop()
+
+
+@pytest.fixture(scope="session")
+def real_sales(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealSales]:
+    """A Creme and a Tryton that sell, with a Koppel that knows both; one for all modules."""
+    pair = RealPair("orders", "demo", tmp_path_factory.mktemp("sales"))
+    try:
+        with pair.connectors() as connectors:
+            yield RealSales.begin(pair, connectors["crm"], connectors["erp"])
+    finally:
+        pair.stop()

@@ -82,7 +82,13 @@ class RealSales:
         (outcome,) = self.crm.write([write])
         assert isinstance(outcome, Written), outcome
 
-    def prospect(self) -> str:
+    def know(self, *codes: str) -> None:
+        """Make products of the ERP known to the CRM."""
+        for code in codes:
+            (found,) = self.erp.find(PRODUCT, {"code": code})
+            self._product(found.fields)
+
+    def prospect(self, **address: str) -> str:
         """An organisation of the CRM that the ERP does not know."""
         number = next(self._numbers)
         return self.made(
@@ -96,6 +102,7 @@ class RealSales:
                     "zipcode": "50667",
                     "city": "Köln",
                     "country": "Germany",
+                    **address,
                 },
             },
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from koppel.errors import NeedsUser
+from koppel.mapping.orders import shipped_order_mapping
 from koppel.processes.views import figures_view, order_view, transfer_view
 from koppel.testing.sales import QUOTE, SALE
 from tests.scenarios.selling import Selling, line, make_selling
@@ -67,8 +68,9 @@ def test_a_different_tax_rate_holds_the_order_and_leaves_nothing_in_the_erp(
     )
     row = selling.transfer(quote)
     assert row.state == "held"
-    assert "The ERP's amounts are not those of the CRM" in row.why
-    assert any("tax_amount: 22.50 against 28.50" in one for one in row.details)
+    assert "the ERP reckons otherwise" in row.why
+    assert "taxable at 7 %: nothing in the CRM, 50.00 in the ERP." in row.details
+    assert "gross: 178.50 in the CRM, 172.50 in the ERP." in row.details
     assert selling.sales() == []
 
 
@@ -89,6 +91,35 @@ def test_an_erp_that_compares_nothing_itself_is_compared_by_koppel(
     again = selling.orders().retry(row.id, user="clara")
     assert (again.state, again.why) == ("done", "")
     assert selling.sale().fields["total_amount"] == Decimal("172.50")
+
+
+def rounds_by_line(selling: Selling) -> str:
+    """A CRM that rounds tax line by line, with a quote on which that makes a cent."""
+    mapping = shipped_order_mapping("memory_crm").replace('"rate"', '"line"')
+    selling.pair.store.documents.put("mapping", "crm/order", mapping)
+    return selling.quote(*(line("P-001", "1", "0.03") for _ in range(2)))
+
+
+def test_tax_that_is_only_rounded_otherwise_is_taken_with_a_notice(selling: Selling) -> None:
+    quote = rounds_by_line(selling)
+    row = selling.transfer(quote)
+    assert (row.state, row.why) == ("done", "")
+    sale = selling.sale().fields
+    assert (sale["untaxed_amount"], sale["total_amount"]) == (Decimal("0.06"), Decimal("0.07"))
+    (notice,) = order_view(selling.pair.store, QUOTE, quote)["messages"]
+    assert notice == (
+        "The tax is 0.02 EUR in the CRM and 0.01 in the ERP, which counts: the CRM rounds line by "
+        "line, halves up, the ERP once for each rate, halves up; every net amount is the same."
+    )
+    assert any(notice in one.text for one in selling.pair.store.processes.entries(row))
+
+
+def test_whoever_wants_it_strict_gets_a_rounding_held(selling: Selling) -> None:
+    selling.settings(('tax_rounding = "proved"', 'tax_rounding = "hold"'))
+    row = selling.transfer(rounds_by_line(selling))
+    assert row.state == "held"
+    assert "tax_amount: 0.01 against 0.02" in " ".join([row.why, *row.details])
+    assert selling.sales() == []
 
 
 def test_a_person_may_take_the_amounts_of_the_erp(selling: Selling) -> None:

@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from koppel.connectors.base import Refused
 from koppel.model.billing import Invoice
@@ -14,7 +15,7 @@ from koppel.processes import rules
 from koppel.processes.refusals import explain
 from koppel.processes.rules import IncomingRule, Situation, judge
 from koppel.processes.settings import parse_settings, shipped_settings
-from koppel.sync.totals import compare, line_net, totals
+from koppel.sync.totals import Side, compare, line_net, only_methods_differ, taxed, totals
 
 TODAY = date(2026, 11, 25)
 
@@ -92,6 +93,49 @@ def test_a_difference_that_only_rounding_makes_is_told_apart_from_a_wrong_rate()
     assert all(one.only_rounding for one in found)
     wrong = totals([line("1", "0.03", rate="7")] * 2, (), "EUR")
     assert not any(one.only_rounding for one in compare(crm, wrong, [], "EUR", 2))
+
+
+def test_two_ways_of_rounding_tax_are_proved_and_named() -> None:
+    lines = [line("1", "0.03")] * 2
+    crm, erp = totals(lines, (), "EUR", "line"), totals(lines, (), "EUR")
+    parts = taxed(lines, ())
+    one = Side(totals=crm, groups=crm.taxes, taxed=parts)
+    two = Side(totals=erp, groups=erp.taxes, taxed=parts)
+    found = only_methods_differ(one, two, "EUR")
+    assert found is not None
+    assert [str(way) for way in found] == [
+        "line by line, halves up",
+        "once for each rate, halves up",
+    ]
+    # One cent that no method makes is no rounding.
+    odd = replace(erp.taxes[0], amount=Decimal("0.03"))
+    three = Side(
+        totals=replace(erp, taxes=(odd,), gross=Decimal("0.09")), groups=(odd,), taxed=parts
+    )
+    assert only_methods_differ(one, three, "EUR") is None
+
+
+@pytest.mark.parametrize(
+    ("crm", "erp", "percent", "said"),
+    [
+        ("9.00", "10.00", "10.00", "10 % below the ERP's 10.00"),
+        ("10.50", "10.00", "5.00", "5 % above the ERP's 10.00"),
+        ("1.00", "0", "100", "100 % above the ERP's 0"),
+    ],
+)
+def test_a_price_is_told_beside_the_erps_own(crm: str, erp: str, percent: str, said: str) -> None:
+    found = rules.PriceDifference(
+        item="P-1", quantity=Decimal(5), crm=Decimal(crm), erp=Decimal(erp), currency="EUR"
+    )
+    assert found.percent == Decimal(percent)
+    assert str(found) == f"the price of P-1 is {crm} EUR for 5, {said}"
+    rule = IncomingRule(name="Prices", decision="hold", price_difference_over=Decimal(6))
+    now = Situation(gross=Decimal(1), price_difference=found.percent, price_differs=str(found))
+    assert (judge([rule], now).verdict == "hold") == (found.percent > 6)
+
+
+def test_the_price_that_counts_is_that_after_the_lines_discount() -> None:
+    assert rules.net_price(line("3", "9.99", percent="10")) == Decimal("8.9910")
 
 
 @pytest.mark.parametrize(("currency", "gross"), [("JPY", "119"), ("KWD", "119.595")])
@@ -176,5 +220,5 @@ def test_a_refusal_names_who_can_help(refused: Refused, sentence: str, who: str)
 def test_the_shipped_settings_can_be_read() -> None:
     found = parse_settings(shipped_settings())
     assert found.transfer.until == "confirm"
-    assert found.transfer.tax_rounding == "hold"
+    assert found.transfer.tax_rounding == "proved"
     assert [one.name for one in found.incoming] == ["Customers with reminders", "Blocked customers"]

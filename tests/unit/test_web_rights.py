@@ -93,6 +93,12 @@ TABLE: dict[str, str | tuple[str, ...]] = {
     "coupling": EVERYBODY,
     "record": EVERYBODY,
     "process": MONEY,
+    "order_page": MONEY,
+    "order_invoice": MONEY,
+    "process_retry": ("administrator", "integrator", "clerk"),
+    "process_cancel": ("administrator", "integrator", "clerk"),
+    "transfer_retry": "signed",
+    "transfer_cancel": "signed",
 }
 
 PARTS: dict[str, Any] = {"entity": "partner", "side": "crm", "number": 1}

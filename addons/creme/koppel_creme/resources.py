@@ -153,6 +153,7 @@ def _documents() -> Iterable[Resource]:
 
     from .copies import ORDER, ConvertedFrom
     from .parts.lines import Lines
+    from .parts.origin import MadeFrom
     from .parts.parties import Parties
 
     for name, model in (
@@ -170,6 +171,8 @@ def _documents() -> Iterable[Resource]:
         )
         if name == ORDER:
             parts = (*parts, ConvertedFrom(model))
+        if name != "billing.quote":
+            parts = (*parts, MadeFrom())
         yield Resource(name, model, parts)
 
 
