@@ -44,7 +44,10 @@ def test_counts_overlap_and_duplicates_are_told(pair: PairOfSystems) -> None:
     assert partner.perhaps == 2
     assert partner.only == {"crm": 10, "erp": 0}
     assert partner.duplicates == {"crm": 0, "erp": 1}
-    assert partner.twice[0].reasons
+    (twice,) = [related for related in partner.related if related.kin == "twice"]
+    assert len(twice.records) == 2
+    assert twice.reasons
+    assert "merge them" in twice.meaning
     assert contact.likely == 29
 
 
