@@ -142,7 +142,7 @@ def test_what_is_assumed_can_be_adjusted_and_is_told(pair: PairOfSystems) -> Non
 def test_the_page_shows_confidence_duplicates_and_disagreement(pair: PairOfSystems) -> None:
     html = page(plain(assess(filled(pair))))
     for part in (
-        "How sure the pairs are", "Twice within one side", "same VAT id", "only CRM",
-        "changes a day", "Share of records with a value",
+        "How sure the pairs are", "What belongs together within one side", "same VAT id",
+        "only CRM", "changes a day", "Share of records with a value",
     ):  # fmt: skip
         assert part in html
