@@ -34,14 +34,19 @@ format: venv ## Format the code
 	@$(BIN)/ruff format .
 
 bench: venv ## Measure; prints a table and writes bench/results/*.json
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes \
+	  -r requirements-bench.lock
 	@$(BIN)/python -m bench $(ARGS)
 
-lock: venv ## Renew both locks from pyproject.toml
+lock: venv ## Renew the locks from pyproject.toml
 	@for pair in requirements.lock: requirements-dev.lock:--group=dev; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --custom-compile-command "make lock" \
 	    pyproject.toml $${pair#*:} -o $${pair%%:*} || exit 1; \
 	done
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-deps --no-emit-index-url --custom-compile-command "make lock" \
+	  --group pyproject.toml:bench -o requirements-bench.lock
 
 clean: ## Remove .venv, the lab with its databases, and all caches
 	@if [ -d .lab ] && [ -x $(BIN)/python ]; then $(BIN)/python -m lab.demo --stop; fi

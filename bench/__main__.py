@@ -16,13 +16,14 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import report
+from bench import matching_contacts, matching_febrl, report
 
 RESULTS = Path(__file__).parent / "results"
 SIZES = (1_000, 10_000, 100_000)
 REAL_SIZE = 1_000
 WHAT = ("memory", "real", "orders", "million", "matching", "all")
 MATCHING_SIZES, QUICK_MATCHING_SIZES = (20_000, 100_000), (5_000,)
+GROWTH_SIZES, QUICK_GROWTH_SIZES = (10_000, 30_000, 100_000), (1_000, 5_000)
 QUICK_SIZES, QUICK_REAL_SIZE = (1_000,), 100
 ORDERS, QUICK_ORDERS = (20, 20, 10_000), (2, 2, 1_000)
 """Orders handed over, deliveries awaited, orders watched."""
@@ -59,6 +60,10 @@ def main(arguments: list[str]) -> int:
     if wanted.what in ("matching", "all"):
         sizes = wanted.size or (QUICK_MATCHING_SIZES if wanted.quick else MATCHING_SIZES)
         figures["matching"] = [_matching(size, tell) for size in sizes]
+        growth = QUICK_GROWTH_SIZES if wanted.quick else GROWTH_SIZES
+        figures["matching_growth"] = [_growth(size, tell) for size in wanted.size or growth]
+        tell("matching people")
+        figures["matching_people"] = [*matching_febrl.measure(), matching_contacts.measure()]
     figures["seconds"] = round(time.perf_counter() - begun, 1)
     _write(figures)
     for sheet in report.sheets(figures):
@@ -94,6 +99,11 @@ def _million(size: int, audit: bool, tell: Any) -> dict[str, Any]:
     tell(f"{size:,} couplings loaded")
     audited = ("audit",) if audit or size <= AUDITED_UP_TO else ()
     return _alone("bench.million", size, *audited)
+
+
+def _growth(size: int, tell: Any) -> dict[str, Any]:
+    tell(f"matching through the store, {size:,} partners on each side")
+    return _alone("bench.matching_growth", size)
 
 
 def _alone(module: str, *arguments: int | str) -> dict[str, Any]:

@@ -6,15 +6,17 @@ import json
 import resource
 import sys
 import time
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from bench.matching_world import MatchingWorld, world
-from koppel.sync.match import features, match
+from koppel.sync.match import Features, families, features, match
 from koppel.sync.pairing import Pairing
 from koppel.sync.rule import MatchRule
 
-RESULTS = Path(__file__).parent / "results"
+TWICE_UP_TO = 20_000
+"""Up to this size it is also measured what one side has twice."""
 
 
 def measure(count: int, seed: int = 1) -> dict[str, Any]:
@@ -26,16 +28,35 @@ def measure(count: int, seed: int = 1) -> dict[str, Any]:
     read = time.perf_counter()
     pairing = match(crm, erp, MatchRule())
     done = time.perf_counter()
+    spent = time.process_time() - used
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    within = twice(made, {"crm": crm, "erp": erp}) if count <= TWICE_UP_TO else {}
     return {
+        "seed": seed,
         "crm": len(crm),
         "erp": len(erp),
         "seconds_features": round(read - begun, 1),
         "seconds_matching": round(done - read, 1),
         "seconds": round(done - begun, 1),
-        "cpu_seconds": round(time.process_time() - used, 1),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "cpu_seconds": round(spent, 1),
+        "peak_mb": peak,
         **judged(made, pairing),
+        **within,
     }
+
+
+def twice(made: MatchingWorld, sides: Mapping[str, Mapping[str, Features]]) -> dict[str, Any]:
+    """How many companies that one side has twice are found in it, and how many are wrong."""
+    found = wrong = truth = 0
+    for records in sides.values():
+        many = Counter(made.company[number] for number in records)
+        truth += sum(count > 1 for count in many.values())
+        for family in families(records, MatchRule()):
+            if family.kin != "group":
+                one = len({made.company[number] for number in family.records}) == 1
+                found += one
+                wrong += not one
+    return {"twice": truth, "twice_found": found, "twice_wrong": wrong}
 
 
 def judged(made: MatchingWorld, pairing: Pairing) -> dict[str, Any]:
@@ -69,10 +90,9 @@ def wrong_pairs(made: MatchingWorld, pairing: Pairing) -> list[tuple[Any, ...]]:
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m bench.matching [SIZE ...]`."""
-    sizes = [int(text) for text in arguments] or [100_000]
-    for size in sizes:
-        print(json.dumps(measure(size)), flush=True)
+    """`python -m bench.matching SIZE [SEED]`."""
+    size, seed = (int(text) for text in (*arguments, *("100000", "1")[len(arguments) :]))
+    print(json.dumps(measure(size, seed)), flush=True)
     return 0
 
 

@@ -225,21 +225,22 @@ def _name(city: str, chance: random.Random) -> str:
     kind = chance.random()
     trade = chance.choice(_TRADES)
     if kind < 0.45:
-        return f"{_surname(chance)} {trade}"
+        return f"{surname(chance)} {trade}"
     if kind < 0.58:
-        return f"{_surname(chance)} & {_surname(chance)}"
+        return f"{surname(chance)} & {surname(chance)}"
     if kind < 0.72:
         return f"{chance.choice(_HEADS)}{chance.choice(_MIDS)}{chance.choice(_ENDS)} {trade}"
     if kind < 0.80:
-        return f"Gebr. {_surname(chance)} {trade}"
+        return f"Gebr. {surname(chance)} {trade}"
     if kind < 0.88:
         return f"{trade} {city}"
     if kind < 0.94:
-        return f"{_surname(chance)} {trade} {city}"
-    return _surname(chance)
+        return f"{surname(chance)} {trade} {city}"
+    return surname(chance)
 
 
-def _surname(chance: random.Random) -> str:
+def surname(chance: random.Random) -> str:
+    """A common family name, or one made up of syllables."""
     if chance.random() < 0.3:
         return chance.choice(_SURNAMES)
     return f"{chance.choice(_HEADS)}{chance.choice(_MIDS)}{chance.choice(_TAILS)}"
@@ -327,7 +328,7 @@ def _name_written(company: Company, chance: random.Random, many: float) -> str:
     if chance.random() < 0.02 * many:
         form = chance.choice(_FORMS[company.country])
     if chance.random() < 0.06 * many:
-        name = _typo(name, chance)
+        name = typo(name, chance)
     if chance.random() < 0.05 * many:
         name = _abbreviated(name)
     if chance.random() < 0.03 * many and company.city not in name:
@@ -350,7 +351,8 @@ def _abbreviated(name: str) -> str:
     return name
 
 
-def _typo(text: str, chance: random.Random) -> str:
+def typo(text: str, chance: random.Random) -> str:
+    """The text with two letters swapped, or one missing, doubled or wrong."""
     places = [i for i in range(1, len(text) - 1) if text[i].isalpha() and text[i + 1].isalpha()]
     if not places:
         return text
@@ -423,7 +425,7 @@ def _address(company: Company, chance: random.Random, many: float) -> dict[str, 
     if chance.random() < 0.4:
         street = street.replace("straße", chance.choice(("str.", "strasse", " Str."))).strip()
     if chance.random() < 0.02 * many:
-        street = _typo(street, chance)
+        street = typo(street, chance)
     if chance.random() < 0.01 * many:
         postal = postal[:-1] + str(chance.randrange(10))
     if chance.random() < 0.1:

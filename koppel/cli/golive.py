@@ -24,6 +24,9 @@ from koppel.insight.assess_page import effort, page, per_day
 from koppel.store import Store
 from koppel.store.models import Run
 
+SHOWN = 10
+"""Of each kind of relatives, so many are listed; the page has more."""
+
 Entities = Annotated[list[str] | None, typer.Argument(help="Which entities; default: all.")]
 
 
@@ -255,7 +258,14 @@ def _show_overlap(one: dict[str, Any]) -> None:
         [
             ("records", one["records"].get("crm", 0), one["records"].get("erp", 0)),
             ("only there", one["only"]["crm"], one["only"]["erp"]),
-            ("twice", one["duplicates"].get("crm", 0), one["duplicates"].get("erp", 0)),
+            *(
+                (name, one[key].get("crm", 0), one[key].get("erp", 0))
+                for name, key in (
+                    ("twice", "duplicates"),
+                    ("accounts with several numbers", "accounts"),
+                    ("groups of companies", "groups"),
+                )
+            ),
             ("changes a day", *(_rate(one["volume"][side]) for side in ("crm", "erp"))),
             ("cannot be read", one["unreadable"].get("crm", 0), one["unreadable"].get("erp", 0)),
         ],
@@ -267,12 +277,13 @@ def _show_overlap(one: dict[str, Any]) -> None:
         highlight=False,
     )
     table(
-        "Twice within one side",
-        ("side", "first", "second", "name", "why", "matched with"),
+        "What belongs together within one side",
+        ("side", "names", "records", "because", "coupled with", "what it means"),
         [
-            (t["side"].upper(), t["first"], t["second"], t["label"], ", ".join(t["reasons"][:3]),
-             t["coupled_as"] or "")
-            for t in one["twice"][:15]
+            (r["side"].upper(), "; ".join(r["labels"]), ", ".join(r["records"]),
+             "; ".join(r["reasons"][:3]), ", ".join(r["coupled_as"]), r["meaning"])
+            for kin in ("twice", "accounts", "group")
+            for r in [r for r in one["related"] if r["kin"] == kin][:SHOWN]
         ],
     )  # fmt: skip
 

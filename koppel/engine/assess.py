@@ -35,7 +35,8 @@ from koppel.model import ENTITIES, Address, Ref
 from koppel.store import Store
 from koppel.store.codec import decode, encode
 from koppel.sync.features import Features, features
-from koppel.sync.match import Pairing, duplicates, match
+from koppel.sync.match import Family, Pairing, families, match
+from koppel.sync.relatives import KINS, Kin
 from koppel.sync.rule import SIDES, Rule, Side, other
 
 PAGE = 200
@@ -44,16 +45,20 @@ SAMPLES = 5
 SHOWN = 50
 
 
-class Twice(Struct, frozen=True, kw_only=True):
-    """Two records of one side that look like one; `coupled_as`: their match on the other side."""
+class Related(Struct, frozen=True, kw_only=True):
+    """Records of one side that belong together: `kin` is `twice`, `accounts` or `group`.
+
+    `coupled_as`: what they would be coupled with on the other side, each at most once.
+    """
 
     side: Side
-    first: str
-    second: str
-    label: str
+    kin: Kin
+    records: tuple[str, ...]
+    labels: tuple[str, ...]
     value: float
     reasons: tuple[str, ...]
-    coupled_as: str | None = None
+    meaning: str
+    coupled_as: tuple[str, ...] = ()
 
 
 class EntityAssessment(Struct, kw_only=True):
@@ -70,7 +75,12 @@ class EntityAssessment(Struct, kw_only=True):
     """How many pairs are that sure: the lower end of a twentieth ("0.95") -> pairs."""
     only: dict[str, int] = field(default_factory=dict)
     duplicates: dict[str, int] = field(default_factory=dict)
-    twice: list[Twice] = field(default_factory=list)
+    """Records too many: of a company that is there three times, two."""
+    accounts: dict[str, int] = field(default_factory=dict)
+    """Accounts with several customer numbers of one side."""
+    groups: dict[str, int] = field(default_factory=dict)
+    """Groups of companies within one side."""
+    related: list[Related] = field(default_factory=list)
     fields: dict[str, dict[str, FieldFigures]] = field(default_factory=dict)
     """Field -> side -> figures."""
     between: dict[str, Disagreement] = field(default_factory=dict)
@@ -167,7 +177,7 @@ class Assessor:
         pairing = self._match(line, read)
         self._pairs[line.entity] = {pair.left: pair.right for pair in pairing.couples}
         self._overlap(found, read, pairing)
-        self._twice(line, found, read)
+        self._related(line, found, read)
         self._between(line, found, read, names)
         self._effort(line, found, read)
         self._proposed(line, found)
@@ -281,8 +291,9 @@ class Assessor:
         for side in SIDES:
             found.only[side] = len(read[side].rows.keys() - met[side])
 
-    def _twice(self, line: Line, found: EntityAssessment, read: Mapping[Side, _Sided]) -> None:
-        """Duplicates within a side; of contacts, none: namesakes at two companies are two."""
+    def _related(self, line: Line, found: EntityAssessment, read: Mapping[Side, _Sided]) -> None:
+        """What belongs together within a side; of contacts, nothing: namesakes at two companies
+        are two."""
         if line.rule.match.within:
             return
         pairs = self._pairs[line.entity]
@@ -291,21 +302,16 @@ class Assessor:
             "erp": {erp: crm for crm, erp in pairs.items()},
         }
         for side in SIDES:
-            every = duplicates(read[side].features, line.rule.match)
-            found.duplicates[side] = len(every)
-            for pair in every[:SHOWN]:
-                matched = partner[side].get(pair.left) or partner[side].get(pair.right)
-                found.twice.append(
-                    Twice(
-                        side=side,
-                        first=pair.left,
-                        second=pair.right,
-                        label=read[side].labels[pair.left],
-                        value=pair.score.value,
-                        reasons=pair.score.reasons,
-                        coupled_as=matched,
-                    )
-                )
+            every = families(read[side].features, line.rule.match)
+            kins = {kin: [f for f in every if f.kin == kin] for kin in KINS}
+            found.duplicates[side] = sum(len(family.records) - 1 for family in kins["twice"])
+            found.accounts[side] = len(kins["accounts"])
+            found.groups[side] = len(kins["group"])
+            found.related += [
+                _told(side, family, read[side].labels, partner[side])
+                for kin in KINS
+                for family in kins[kin][:SHOWN]
+            ]
 
     def _between(
         self,
@@ -390,6 +396,21 @@ def proposed_rule(text: str, proposals: Iterable[Proposal], rule: Rule) -> str:
     written = tomlkit.dumps(document)
     load_rule(written, source=f"proposed rule for {rule.entity}")
     return written
+
+
+def _told(
+    side: Side, family: Family, labels: Mapping[str, str], partner: Mapping[str, str]
+) -> Related:
+    return Related(
+        side=side,
+        kin=family.kin,
+        records=family.records,
+        labels=tuple(dict.fromkeys(labels[record] for record in family.records)),
+        value=family.value,
+        reasons=family.reasons,
+        meaning=family.sentence,
+        coupled_as=tuple(partner[record] for record in family.records if record in partner),
+    )
 
 
 def _country(canonical: Mapping[str, Any]) -> str:

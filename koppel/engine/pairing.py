@@ -7,7 +7,7 @@ that looks like one that is coupled already is never created a second time.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -22,7 +22,7 @@ _decode = msgspec.msgpack.Decoder(Features).decode
 _KEPT = 5000
 """Features of a side that are kept decoded."""
 _WORDS = 50_000
-"""Words that are counted at a time; beyond that, those seen only once are forgotten."""
+"""Words that are counted at a time; beyond that, the rarest ones are forgotten."""
 
 Taken = tuple[str, str, float, tuple[str, ...]]
 
@@ -142,19 +142,26 @@ class _Traits:
 
 
 def rarity_in(store: Store, line: Line) -> Rarity:
-    """How rare each word and domain is among all records; counted anew when many came or went.
-
-    Exact up to `_WORDS` different words at a time. Beyond, words that were seen only once so far
-    are forgotten: a word may then count a little rarer than it is, and memory stays flat.
-    """
+    """How rare each word and domain is among all records; counted anew when many came or went."""
     total = sum(store.replica.count(line.entity, side) for side in SIDES)
     if line.rarity is None or abs(total - line.rarity[0]) > 0.05 * line.rarity[0]:
-        counts: Counter[str] = Counter()
-        for raw in store.replica.features(line.entity):
-            traits = _decode(raw)
-            counts.update(set(traits.words))
-            counts.update([f"@{domain}" for domain in traits.domains])
-            if len(counts) > _WORDS:
-                counts = Counter({word: many for word, many in counts.items() if many > 1})
-        line.rarity = (total, rarity_of(counts, total))
+        line.rarity = (total, rarity_of(_counted(store.replica.features(line.entity)), total))
     return line.rarity[1]
+
+
+def _counted(encoded: Iterable[bytes], most: int = _WORDS) -> Counter[str]:
+    """In how many records each word and each domain is.
+
+    Exact up to `most` different ones. Beyond, the rarest are forgotten, down to half of that, so
+    that forgetting is seldom: a word may then count rarer than it is, and memory stays flat.
+    """
+    counts: Counter[str] = Counter()
+    for raw in encoded:
+        traits = _decode(raw)
+        counts.update(set(traits.words))
+        counts.update([f"@{domain}" for domain in traits.domains])
+        seldom = 1
+        while len(counts) > (most if seldom == 1 else most // 2):
+            counts = Counter({word: many for word, many in counts.items() if many > seldom})
+            seldom += 1
+    return counts

@@ -56,6 +56,8 @@ def _entity(one: Mapping[str, Any], assumed: Mapping[str, Any]) -> Iterable[str]
         [
             ("records", one["records"].get("crm", 0), one["records"].get("erp", 0)),
             ("twice within the side", *_sides(one["duplicates"])),
+            ("accounts with several numbers", *_sides(one["accounts"])),
+            ("groups of companies", *_sides(one["groups"])),
             ("unreadable", *_sides(one["unreadable"])),
             ("unchanged for three years", *(one["volume"][s]["stale"] for s in ("crm", "erp"))),
         ],
@@ -65,14 +67,14 @@ def _entity(one: Mapping[str, Any], assumed: Mapping[str, Any]) -> Iterable[str]
         yield "<h3>How sure the pairs are</h3>"
         bands = {f"{band} and more": (many, "both") for band, many in sure}
         yield _bars(bands, "Pairs by confidence, 1 is certain")
-    if one["twice"]:
-        yield "<h3>Twice within one side</h3>"
+    if one["related"]:
+        yield "<h3>What belongs together within one side</h3>"
         yield _table(
-            ("side", "first", "second", "name", "why", "matched with"),
+            ("side", "names", "records", "because", "coupled with", "what it means"),
             [
-                (t["side"].upper(), t["first"], t["second"], t["label"],
-                 ", ".join(t["reasons"][:3]), t["coupled_as"] or "")
-                for t in one["twice"]
+                (r["side"].upper(), "; ".join(r["labels"]), ", ".join(r["records"]),
+                 "; ".join(r["reasons"][:4]), ", ".join(r["coupled_as"]), r["meaning"])
+                for r in one["related"]
             ],
         )  # fmt: skip
     yield "<h3>Fields</h3>"

@@ -15,11 +15,13 @@ from koppel.sync.evidence import Band, Learned, Score
 from koppel.sync.features import STRONG_KEYS, Features, Place, block_keys, features
 from koppel.sync.likeness import Rarity
 from koppel.sync.pairing import Pair, Pairing, pair_up
+from koppel.sync.relatives import Family, relatives
 from koppel.sync.rule import MatchRule
 from koppel.sync.scoring import score
 
 __all__ = [
     "Band",
+    "Family",
     "Features",
     "Index",
     "Pair",
@@ -29,6 +31,7 @@ __all__ = [
     "Score",
     "block_keys",
     "duplicates",
+    "families",
     "features",
     "match",
     "pair_up",
@@ -124,6 +127,11 @@ def duplicates(records: Mapping[str, Features], rule: MatchRule) -> tuple[Pair, 
         and (scored := score(record, index[two], rarity=rarity, rule=rule)).band == "couple"
     ]
     return tuple(sorted(found, key=lambda pair: (-pair.score.value, pair.left, pair.right)))
+
+
+def families(records: Mapping[str, Features], rule: MatchRule) -> tuple[Family, ...]:
+    """Records of one side that belong together: there twice, several accounts, groups."""
+    return relatives(records, Index(records).candidates, rarity=rarity_from(records), rule=rule)
 
 
 def rarity_from(*sides: Mapping[str, Features]) -> Rarity:

@@ -7,7 +7,7 @@ twice, a person decides.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
@@ -69,18 +69,32 @@ def _clear(pair: Pair, rivals: list[Pair]) -> bool:
     return all(points - rival.score.points >= CLEARLY for rival in rivals if rival is not pair)
 
 
+def _rivals(pair: Pair, by_left: Mapping[str, list[str]], by_right: Mapping[str, list[str]]) -> str:
+    """Which records stand beside the two of a pair, by their ids; at most three of a side."""
+    beside = [one for one in by_left[pair.left] if one != pair.right][:3]
+    beside += [one for one in by_right[pair.right] if one != pair.left][:3]
+    named = f": also {', '.join(beside)}" if beside else ""
+    return f"There are several candidates of nearly equal weight{named}."
+
+
 def _review(
     pairs: list[Pair], by_left: dict[str, Pair], by_right: dict[str, Pair]
 ) -> tuple[Pair, ...]:
     """What is left for a person: a record that is coupled already appears only as a duplicate."""
     found = []
+    open_left: defaultdict[str, list[str]] = defaultdict(list)
+    open_right: defaultdict[str, list[str]] = defaultdict(list)
+    for pair in pairs:
+        if pair.score.band == "couple" and pair.left not in by_left and pair.right not in by_right:
+            open_left[pair.left].append(pair.right)
+            open_right[pair.right].append(pair.left)
     for pair in pairs:
         left, right = by_left.get(pair.left), by_right.get(pair.right)
         if left is pair or (left is not None and right is not None):
             continue
         if left is None and right is None:
             strong = pair.score.band == "couple"
-            why = "There are several candidates of nearly equal weight." if strong else ""
+            why = _rivals(pair, open_left, open_right) if strong else ""
             why = why or "The evidence is not enough to couple without a person."
         elif pair.score.band == "couple":
             other = pair.right if left is None else pair.left

@@ -44,7 +44,10 @@ def test_counts_overlap_and_duplicates_are_told(pair: PairOfSystems) -> None:
     assert partner.perhaps == 2
     assert partner.only == {"crm": 10, "erp": 0}
     assert partner.duplicates == {"crm": 0, "erp": 1}
-    assert partner.twice[0].reasons
+    (twice,) = [related for related in partner.related if related.kin == "twice"]
+    assert len(twice.records) == 2
+    assert twice.reasons
+    assert "merge them" in twice.meaning
     assert contact.likely == 29
 
 
@@ -139,7 +142,7 @@ def test_what_is_assumed_can_be_adjusted_and_is_told(pair: PairOfSystems) -> Non
 def test_the_page_shows_confidence_duplicates_and_disagreement(pair: PairOfSystems) -> None:
     html = page(plain(assess(filled(pair))))
     for part in (
-        "How sure the pairs are", "Twice within one side", "same VAT id", "only CRM",
-        "changes a day", "Share of records with a value",
+        "How sure the pairs are", "What belongs together within one side", "same VAT id",
+        "only CRM", "changes a day", "Share of records with a value",
     ):  # fmt: skip
         assert part in html
