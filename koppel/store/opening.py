@@ -56,6 +56,7 @@ class Store:
         from koppel.store.gates import GateStore
         from koppel.store.guide import GuideStore
         from koppel.store.hints import HintStore, PulseStore
+        from koppel.store.figures import FigureStore
         from koppel.store.inbox import InboxStore
         from koppel.store.journal import JournalStore
         from koppel.store.lease import LeaseStore
@@ -68,6 +69,7 @@ class Store:
         from koppel.store.schedules import ScheduleStore
         from koppel.store.standing import StandingStore
         from koppel.store.tokens import TokenStore
+        from koppel.store.seen import SeenStore
 
         self.clock = clock
         self.audit_log: AuditLog = AuditLog(clock)
@@ -93,6 +95,8 @@ class Store:
         self.audits: AuditStore = AuditStore()
         self.alarms: AlarmStore = AlarmStore(clock)
         self.schedules: ScheduleStore = ScheduleStore(clock)
+        self.seen: SeenStore = SeenStore(clock)
+        self.figures: FigureStore = FigureStore(clock)
 
     def close(self) -> None:
         """Close this thread's connection to the database."""
