@@ -136,7 +136,11 @@ class FigureStore:
         changed = []
         for id, *_, abc, rfm, segment in rows:
             score = scores.get(id)
-            told = (classes.get(id, ""), score.code if score else "", score.segment if score else "")
+            told = (
+                classes.get(id, ""),
+                score.code if score else "",
+                score.segment if score else "",
+            )
             if told != (abc, rfm, segment):
                 changed.append((*told, id))
         with transaction.atomic(), connection.cursor() as cursor:
@@ -189,7 +193,7 @@ class FigureStore:
 
     @staticmethod
     def _months(
-        posted: QuerySet[Bill], orders: QuerySet[Sale], today: date
+        posted: QuerySet[Any], orders: QuerySet[Any], today: date
     ) -> list[dict[str, Any]]:
         start = trade.months_back(trade.month_of(today), MONTHS - 1)
         turnover = _by_month(posted, start)
@@ -209,7 +213,7 @@ def _judged(
     one: Customer, sales: Sequence[Sale], bills: Sequence[Bill], today: date
 ) -> list[Figure]:
     """Set a customer's figures; its months."""
-    seen = Counter(row.currency for row in (*bills, *sales))
+    seen = Counter([row.currency for row in bills] + [row.currency for row in sales])
     one.currency = seen.most_common(1)[0][0] if seen else ""
     own = [_bill(row) for row in bills if row.currency == one.currency]
     live = [row for row in sales if row.state in trade.LIVE]

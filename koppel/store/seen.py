@@ -236,9 +236,7 @@ class SeenStore:
 
 def _upsert(model: type[M], rows: Sequence[M], unique: tuple[str, ...]) -> None:
     columns = [
-        column.name
-        for column in model._meta.concrete_fields
-        if column.name not in (*unique, "id")
+        column.name for column in model._meta.concrete_fields if column.name not in (*unique, "id")
     ]
     model._default_manager.bulk_create(
         rows, update_conflicts=True, unique_fields=unique, update_fields=columns, batch_size=100
@@ -249,7 +247,7 @@ def _ids(
     model: type[M], rows: Sequence[M], unique: tuple[str, ...]
 ) -> Mapping[tuple[str, ...], int]:
     found: dict[tuple[str, ...], int] = {}
-    for part in bulk.chunks([str(getattr(row, "record")) for row in rows]):
+    for part in bulk.chunks([str(vars(row)["record"]) for row in rows]):
         for *key, id in model._default_manager.filter(record__in=part).values_list(*unique, "id"):
             found[tuple(key)] = id
     return found

@@ -20,6 +20,10 @@ SCALE = 10_000
 class ExactField(models.BigIntegerField):  # type: ignore[type-arg]
     """A decimal of up to four places, kept as a whole number."""
 
+    # How the stubs of Django are told the type of values.
+    _pyi_private_set_type: Decimal | int  # type: ignore[assignment]
+    _pyi_private_get_type: Decimal  # type: ignore[assignment]
+
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Decimal | None:
         """As it comes out, sums included."""
         return None if value is None else exact(value)
@@ -310,9 +314,7 @@ class SavedFilter(models.Model):
     shared = models.BooleanField(default=False)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["page", "user", "name"], name="one_filter")
-        ]
+        constraints = [models.UniqueConstraint(fields=["page", "user", "name"], name="one_filter")]
 
 
 class TargetGroup(models.Model):
