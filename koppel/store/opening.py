@@ -57,6 +57,7 @@ class Store:
         from koppel.store.guide import GuideStore
         from koppel.store.hints import HintStore, PulseStore
         from koppel.store.figures import FigureStore
+        from koppel.store.guide import GuideStore
         from koppel.store.inbox import InboxStore
         from koppel.store.journal import JournalStore
         from koppel.store.lease import LeaseStore
