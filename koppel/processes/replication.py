@@ -67,6 +67,10 @@ class Replication:
             self._overview()
         return more
 
+    def connectors(self) -> tuple[Connector, Connector]:
+        """Both systems that are read."""
+        return self._systems.crm, self._systems.erp
+
     def view(self) -> View:
         """The live document, or the one that Koppel brings along."""
         text = self._store.documents.get(shown.KIND, shown.NAME)

@@ -20,6 +20,7 @@ from koppel.connectors.base import Record, Resource
 from koppel.errors import NeedsUser
 from koppel.insight import trade
 from koppel.model import Address
+from koppel.model.values import is_currency
 from koppel.processes import rules
 from koppel.store import searching
 from koppel.store.seen_models import (
@@ -234,7 +235,7 @@ def article_row(found: Record, now: datetime) -> Article:
         version=found.version,
         code=code,
         name=name,
-        name_key=searching.folded(name)[:200],
+        name_key=searching.name_key(name),
         category=category,
         unit=_text(fields.get("unit")),
         price=fields.get("list_price"),
@@ -279,7 +280,7 @@ def crm_sale_row(
         state=state[:60],
         day=_day(fields.get(shown.day)),
         until=_day(fields.get(shown.until)),
-        currency=labelled(resource, shown.currency, fields)[:3],
+        currency=_currency(resource, shown.currency, fields),
         net=net,
         tax=gross - net if gross else ZERO,
         gross=gross,
@@ -336,7 +337,7 @@ def customer_row(
         crm_version=crm.version if crm else "",
         erp_version=erp.version if erp else "",
         name=name,
-        name_key=searching.folded(name)[:200],
+        name_key=searching.name_key(name),
         number=_text(value("number"))[:120],
         tax_id=_text(value("tax_id"))[:60],
         email=_text(value("email"))[:254],
@@ -403,6 +404,15 @@ def labelled(resource: Resource | None, name: str, fields: Mapping[str, Any]) ->
         if choice.value == value:
             return choice.label or str(choice.value)
     return str(value)
+
+
+def _currency(resource: Resource, name: str, fields: Mapping[str, Any]) -> str:
+    """The code, which is a choice's value in one CRM and its label in another; empty where neither
+    is one."""
+    for text in (_text(fields.get(name)), labelled(resource, name, fields)):
+        if is_currency(text):
+            return text
+    return ""
 
 
 def _part(address: Address | None, name: str) -> str:

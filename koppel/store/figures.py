@@ -192,9 +192,7 @@ class FigureStore:
         }  # fmt: skip
 
     @staticmethod
-    def _months(
-        posted: QuerySet[Any], orders: QuerySet[Any], today: date
-    ) -> list[dict[str, Any]]:
+    def _months(posted: QuerySet[Any], orders: QuerySet[Any], today: date) -> list[dict[str, Any]]:
         start = trade.months_back(trade.month_of(today), MONTHS - 1)
         turnover = _by_month(posted, start)
         intake = _by_month(orders.filter(state__in=_LIVE), start)

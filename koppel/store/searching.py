@@ -15,6 +15,7 @@ from django.db import connection
 from unidecode import unidecode
 
 from koppel.store.seen_models import Customer
+from koppel.sync.names import fold
 
 TABLE = "store_customer_text"
 _WRITTEN_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
@@ -47,6 +48,11 @@ def searchable(texts: Iterable[str], *, phones: Iterable[str] = ()) -> str:
         if digits:
             words[digits] = None
     return "\n".join(words)
+
+
+def name_key(name: str) -> str:
+    """A name for its order and for what begins like it; Müller, Mueller and Muller are one."""
+    return " ".join(fold(name).split())[:200]
 
 
 def query_words(query: str) -> list[str]:
@@ -107,9 +113,9 @@ def search(query: str, limit: int = 20) -> list[int]:
     if not words:
         return []
     found: dict[int, None] = dict.fromkeys(_exact(query))
-    found.update(dict.fromkeys(_beginning(words, limit)))
+    found.update(dict.fromkeys(_beginning(query, limit)))
     if len(found) < limit:
-        found.update(dict.fromkeys(_containing(words)[:limit]))
+        found.update(dict.fromkeys(_containing(words)))
     return list(found)[:limit]
 
 
@@ -118,9 +124,11 @@ def _exact(query: str) -> list[int]:
     return list(Customer.objects.filter(number__in=numbers).values_list("id", flat=True)[:5])
 
 
-def _beginning(words: Sequence[str], limit: int) -> list[int]:
+def _beginning(query: str, limit: int) -> list[int]:
     """Customers whose name begins so: a range of the index on folded names."""
-    start = " ".join(words)
+    start = name_key(query)
+    if not start:
+        return []
     rows = Customer.objects.filter(name_key__gte=start, name_key__lt=f"{start}\U0010ffff")
     return list(rows.order_by("name_key", "id").values_list("id", flat=True)[:limit])
 
@@ -144,4 +152,7 @@ def _containing(words: Sequence[str]) -> list[int]:
         return []
     for word in short:
         rows = rows.filter(search__contains=word)
-    return list(rows.order_by("name_key", "id").values_list("id", flat=True)[:_CANDIDATES])
+    keys = [name_key(word) for word in words]
+    found = rows.order_by("name_key", "id").values_list("id", "name_key")[:_CANDIDATES]
+    # Who has it in the name before who has it in an address or a contact.
+    return [id for id, _ in sorted(found, key=lambda row: not all(key in row[1] for key in keys))]
