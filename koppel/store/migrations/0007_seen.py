@@ -18,7 +18,7 @@ def _index(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("store", "0005_golive"),
+        ("store", "0006_people"),
     ]
 
     operations = [
