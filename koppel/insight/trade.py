@@ -4,7 +4,8 @@ All amounts are net, in one currency: whoever asks picks the currency, and nothi
 Days are local days of the ERP. Nothing here rounds, so sums equal the ERP's own to the cent.
 
 * Turnover: posted invoices less credit notes by invoice date (what § 277 (1) HGB calls revenue:
-  after deductions and without value added tax).
+  after deductions and without value added tax). An invoice that was credited counts on its own
+  date, its credit note on its own, as in the books.
 * Order intake: orders that were confirmed, whatever became of them but cancellation, by their date.
 * Backlog: of orders that are confirmed, each line's net amount times the share still to be
   delivered, rounded half up to the cent for each order.

@@ -204,6 +204,8 @@ def bill_row(found: Record, now: datetime) -> tuple[Bill, list[BillLine]]:
         dunning=int(fields.get("dunning_level") or 0),
         dunned_on=fields.get("dunning_date"),
         sales=list(fields.get("sales") or ()),
+        credits=list(fields.get("origin_invoices") or ()),
+        counted=posted,
         read_at=now,
     )
     return row, lines

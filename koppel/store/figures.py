@@ -22,7 +22,6 @@ from koppel.store import bulk
 from koppel.store.opening import Clock
 from koppel.store.seen_models import Bill, Customer, Figure, Overview, Sale, SaleLine, exact
 
-POSTED = ("posted", "paid")
 DIMENSIONS: Mapping[str, str] = {
     "region": "region", "class": "abc", "salesperson": "salesperson", "country": "country",
     "sector": "sector",
@@ -64,7 +63,7 @@ class FigureStore:
         for part in bulk.chunks(by_party):
             for sale in Sale.objects.filter(side="erp", kind="order", party__in=part):
                 sales[sale.party].append(sale)
-            for bill in Bill.objects.filter(party__in=part, state__in=POSTED):
+            for bill in Bill.objects.filter(party__in=part, counted=True):
                 bills[bill.party].append(bill)
         now = self._clock()
         figures: list[Figure] = []
@@ -149,7 +148,7 @@ class FigureStore:
             )
 
     def _house(self, currency: str, today: date) -> dict[str, Any]:
-        posted = Bill.objects.filter(currency=currency, state__in=POSTED)
+        posted = Bill.objects.filter(currency=currency, counted=True)
         orders = Sale.objects.filter(side="erp", kind="order", currency=currency)
         buying = Customer.objects.filter(currency=currency)
         paid = buying.aggregate(
@@ -384,4 +383,4 @@ def top_items(party: str, currency: str, limit: int = 10) -> list[dict[str, Any]
     return list(rows)
 
 
-__all__ = ["DIMENSIONS", "POSTED", "FigureStore", "top_items"]
+__all__ = ["DIMENSIONS", "FigureStore", "top_items"]

@@ -203,7 +203,21 @@ class SeenStore:
             for part in _parts(list(ids.values())):
                 BillLine.objects.filter(bill__in=part).delete()
             BillLine.objects.bulk_create(lines, batch_size=200)
+            self._count_credited(bills)
             self.touch("erp", (row.party for row in bills))
+
+    @staticmethod
+    def _count_credited(bills: Sequence[Bill]) -> None:
+        """A cancelled invoice counts where a credit note credits it, in whatever order they came."""
+        credited = {one for row in bills if row.counted for one in row.credits}
+        cancelled = {row.record for row in bills if row.state == "cancelled"}
+        parties = {row.party for row in bills if row.record in cancelled}
+        for part in bulk.chunks(parties):
+            notes = Bill.objects.filter(party__in=part, kind="credit_note", counted=True)
+            for credits in notes.values_list("credits", flat=True):
+                credited |= cancelled & set(credits)
+        for part in bulk.chunks(credited):
+            Bill.objects.filter(record__in=part, state="cancelled").update(counted=True)
 
     def put_deliveries(self, rows: Sequence[Delivery]) -> None:
         """Shipments."""

@@ -219,7 +219,11 @@ class SaleLine(models.Model):
 
 
 class Bill(models.Model):
-    """An invoice or credit note of the ERP."""
+    """An invoice or credit note of the ERP.
+
+    `credits` are the invoices that a credit note credits. `counted`: it is part of turnover, being
+    posted; so is a cancelled invoice that a credit note credits, for the books hold both.
+    """
 
     record = models.CharField(max_length=120, unique=True)
     version = models.CharField(max_length=200, default="")
@@ -238,6 +242,8 @@ class Bill(models.Model):
     dunning = models.IntegerField(default=0)
     dunned_on = models.DateField(null=True)
     sales = models.JSONField(default=list)
+    credits = models.JSONField(default=list)
+    counted = models.BooleanField(default=False)
     read_at = models.DateTimeField()
 
     class Meta:
