@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from django.db import connection
+from django.db.models import Q
 from unidecode import unidecode
 
 from koppel.store.seen_models import Customer
@@ -37,7 +38,7 @@ def searchable(texts: Iterable[str], *, phones: Iterable[str] = ()) -> str:
     words: dict[str, None] = {}
     for text in texts:
         low = " ".join(text.casefold().split())
-        for spelling in (folded(low), folded(low.translate(_WRITTEN_OUT))):
+        for spelling in (folded(low), folded(low.translate(_WRITTEN_OUT)), fold(low)):
             if spelling:
                 words[spelling] = None
                 compact = re.sub(r"[^a-z0-9@]", "", spelling)
@@ -134,25 +135,32 @@ def _beginning(query: str, limit: int) -> list[int]:
 
 
 def _containing(words: Sequence[str]) -> list[int]:
-    long = [word for word in words if len(word) >= _PIECE]
-    short = [word for word in words if len(word) < _PIECE]
-    if connection.vendor == "sqlite" and long:
+    spellings = [sorted({word, fold(word)}) for word in words]
+    long = [some for some in spellings if len(some[-1]) >= _PIECE or len(some[0]) >= _PIECE]
+    short = [some[0] for some in spellings if some not in long]
+    if not long:
+        # One or two letters are looked up as the beginning of a name alone.
+        return []
+    if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute(
                 f"SELECT rowid FROM {TABLE} WHERE {TABLE} MATCH %s LIMIT {_CANDIDATES}",
-                [" AND ".join(f'"{word.replace(chr(34), chr(34) * 2)}"' for word in long)],
+                [" AND ".join(_any_of(some) for some in long)],
             )
             rows = Customer.objects.filter(id__in=[row[0] for row in cursor.fetchall()])
-    elif long:
-        rows = Customer.objects.all()
-        for word in long:
-            rows = rows.filter(search__contains=word)
     else:
-        # One or two letters are looked up as the beginning of a name alone.
-        return []
+        rows = Customer.objects.all()
+        for some in long:
+            rows = rows.filter(Q(search__contains=some[0]) | Q(search__contains=some[-1]))
     for word in short:
         rows = rows.filter(search__contains=word)
     keys = [name_key(word) for word in words]
     found = rows.order_by("name_key", "id").values_list("id", "name_key")[:_CANDIDATES]
     # Who has it in the name before who has it in an address or a contact.
     return [id for id, _ in sorted(found, key=lambda row: not all(key in row[1] for key in keys))]
+
+
+def _any_of(spellings: Sequence[str]) -> str:
+    """As the full-text index asks for it."""
+    quoted = (word.replace('"', '""') for word in spellings if len(word) >= _PIECE)
+    return "(" + " OR ".join(f'"{word}"' for word in quoted) + ")"

@@ -208,7 +208,7 @@ class SeenStore:
 
     @staticmethod
     def _count_credited(bills: Sequence[Bill]) -> None:
-        """A cancelled invoice counts where a credit note credits it, in whatever order they came."""
+        """A cancelled invoice counts where a credit note credits it, whichever came first."""
         credited = {one for row in bills if row.counted for one in row.credits}
         cancelled = {row.record for row in bills if row.state == "cancelled"}
         parties = {row.party for row in bills if row.record in cancelled}
