@@ -18,6 +18,7 @@ from koppel.web import (
     runs,
     setup,
 )
+from koppel.web.views_urls import PATHS
 
 urlpatterns: list[URLPattern] = [
     path("", pages.home, name="home"),
@@ -81,4 +82,5 @@ urlpatterns: list[URLPattern] = [
     ),
     path("processes/<str:process>", orders.process, name="process"),
     *api.addresses(),
+    *PATHS,
 ]

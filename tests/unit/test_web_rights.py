@@ -93,6 +93,18 @@ TABLE: dict[str, str | tuple[str, ...]] = {
     "coupling": EVERYBODY,
     "record": EVERYBODY,
     "process": MONEY,
+    "customers": EVERYBODY,
+    "customer": EVERYBODY,
+    "customer_refresh": ("administrator", "integrator", "clerk", "sales"),
+    "products": MONEY,
+    "product": MONEY,
+    "orders": MONEY,
+    "sale": MONEY,
+    "invoices": MONEY,
+    "invoice": MONEY,
+    "insight": MONEY,
+    "keep_filter": EVERYBODY,
+    "export": ("administrator", "integrator", "clerk"),
 }
 
 PARTS: dict[str, Any] = {"entity": "partner", "side": "crm", "number": 1}
