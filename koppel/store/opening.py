@@ -71,6 +71,7 @@ class Store:
         from koppel.store.standing import StandingStore
         from koppel.store.tokens import TokenStore
         from koppel.store.seen import SeenStore
+        from koppel.store.standing import StandingStore
 
         self.clock = clock
         self.audit_log: AuditLog = AuditLog(clock)
