@@ -53,11 +53,10 @@ class Store:
         from koppel.store.connections import ConnectionStore
         from koppel.store.couplings import CouplingStore
         from koppel.store.documents import DocumentStore
+        from koppel.store.figures import FigureStore
         from koppel.store.gates import GateStore
         from koppel.store.guide import GuideStore
         from koppel.store.hints import HintStore, PulseStore
-        from koppel.store.figures import FigureStore
-        from koppel.store.guide import GuideStore
         from koppel.store.inbox import InboxStore
         from koppel.store.journal import JournalStore
         from koppel.store.lease import LeaseStore
@@ -68,10 +67,9 @@ class Store:
         from koppel.store.replica import ReplicaStore
         from koppel.store.runs import RunStore
         from koppel.store.schedules import ScheduleStore
-        from koppel.store.standing import StandingStore
-        from koppel.store.tokens import TokenStore
         from koppel.store.seen import SeenStore
         from koppel.store.standing import StandingStore
+        from koppel.store.tokens import TokenStore
 
         self.clock = clock
         self.audit_log: AuditLog = AuditLog(clock)

@@ -18,7 +18,7 @@ def _index(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("store", "0007_lessons"),
+        ("store", "0008_tokens"),
     ]
 
     operations = [
