@@ -28,6 +28,10 @@ QUICK_SIZES, QUICK_REAL_SIZE = (1_000,), 100
 
 def main(arguments: list[str]) -> int:
     """Measure, print, write."""
+    if arguments[:1] == ["pages"]:
+        from bench import pages
+
+        return pages.main(arguments[1:])
     wanted = _arguments(arguments)
     console = Console()
     figures: dict[str, Any] = {

@@ -7,6 +7,8 @@ those of the whole answer inside Koppel's own web stack (without the network), o
 
 from __future__ import annotations
 
+import argparse
+import json
 import random
 import statistics
 import tempfile
@@ -17,6 +19,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
+from rich.table import Table
 
 PEOPLE = 20
 CALLS = 15
@@ -271,3 +276,21 @@ def run(size: Size, tell: Callable[[str], None]) -> dict[str, Any]:
         store.close()
         service._current.clear()
     return found
+
+
+def main(arguments: list[str]) -> int:
+    """`python -m bench pages [--partners N]`: five orders of three lines for each partner."""
+    parser = argparse.ArgumentParser(prog="python -m bench pages", description=__doc__)
+    parser.add_argument("--partners", type=int, default=FULL.partners)
+    wanted = parser.parse_args(arguments)
+    console = Console()
+    found = run(Size(wanted.partners, wanted.partners * 5), console.print)
+    table = Table("Page", "Calls", "Median", "95th percentile", "Processor", "Largest answer")
+    for kind, told in found["pages"].items():
+        table.add_row(
+            kind, str(told["calls"]), f"{told['median_ms']} ms", f"{told['p95_ms']} ms",
+            f"{told['cpu_ms']} ms", f"{told['bytes'] / 1000:.0f} kB",
+        )  # fmt: skip
+    console.print(table)
+    console.print_json(json.dumps(found))
+    return 0

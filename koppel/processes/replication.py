@@ -67,6 +67,11 @@ class Replication:
             self._overview()
         return more
 
+    @property
+    def systems(self) -> Systems:
+        """The systems that are read."""
+        return self._systems
+
     def connectors(self) -> tuple[Connector, Connector]:
         """Both systems that are read."""
         return self._systems.crm, self._systems.erp
@@ -281,13 +286,16 @@ class Replication:
     def _drop_people(side: Side) -> None:
         with connection.cursor() as cursor:
             cursor.execute(
-                "DELETE FROM store_person WHERE side = %s AND record NOT IN"
-                f" (SELECT {side}_id FROM store_coupling WHERE entity = 'contact'"
-                f" AND state = 'active' AND {side}_id IS NOT NULL"
-                " UNION SELECT record FROM store_replica WHERE entity = 'contact'"
-                " AND side = %s AND coupled = %s)",
-                [side, side, False],
+                "SELECT p.id FROM store_person p LEFT JOIN store_coupling c"
+                f" ON c.entity = 'contact' AND c.state = 'active' AND c.{side}_id = p.record"
+                " LEFT JOIN store_replica r ON r.entity = 'contact' AND r.side = p.side"
+                " AND r.record = p.record AND r.coupled = %s"
+                " WHERE p.side = %s AND c.id IS NULL AND r.id IS NULL LIMIT 500",
+                [False, side],
             )
+            gone = [row[0] for row in cursor.fetchall()]
+        if gone:
+            Person.objects.filter(id__in=gone).delete()
 
     # Documents, by their changes.
 

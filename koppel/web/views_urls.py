@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from koppel.web import customers, insight, trade
+from koppel.web import customers, insight, targets, trade
 
 PATHS: list[URLPattern] = [
     path("customers", trade.customers, name="customers"),
@@ -19,4 +19,7 @@ PATHS: list[URLPattern] = [
     path("insight", insight.insight, name="insight"),
     path("lists/<str:page>/filters", trade.keep_filter, name="keep_filter"),
     path("lists/<str:page>/export", trade.export, name="export"),
+    path("targets", targets.targets, name="targets"),
+    path("targets/<int:number>", targets.target, name="target"),
+    path("targets/<int:number>/write", targets.write_target, name="write_target"),
 ]

@@ -10,7 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from koppel import config
 from koppel.connectors.tryton import TrytonConnector
+from koppel.errors import NeedsUser
+from koppel.processes import target_groups
 from koppel.processes.orders import Orders
 from koppel.processes.replication import Replication
 from koppel.store.searching import search
@@ -165,6 +168,31 @@ def test_rows_for_views_cost_a_call_for_each_resource_while_nothing_changes(
 
 def _calls(views: Replication) -> int:
     return sum(getattr(one, "calls", 0) for one in views.connectors())
+
+
+def test_a_target_group_is_planned_approved_and_known_to_the_crm_alone(
+    coupled: Coupled, views: Replication
+) -> None:
+    systems, store, today = views.systems, views.systems.store, config.now().date()
+
+    def marked() -> set[str]:
+        found = systems.crm.find(ORGANISATION, {"properties": ["Best of Koppel"]}, 200)
+        return {one.id for one in found}
+
+    wanted = set(
+        Customer.objects.filter(abc="A", crm_id__isnull=False).values_list("crm_id", flat=True)
+    )
+    group = target_groups.make(store, "Best of Koppel", "abc=A", today, user="test")
+    assert set(group.plan["mark"]) == wanted != set()
+    assert marked() == set()
+    group = target_groups.carry_out(systems, group, user="chief")
+    assert (group.state, group.approved_by, marked()) == ("written", "chief", wanted)
+    again = target_groups.make(store, "Best of Koppel", "abc=A&country=XX", today, user="test")
+    assert set(again.plan["unmark"]) == wanted
+    assert target_groups.carry_out(systems, again, user="chief").state == "written"
+    assert marked() == set()
+    with pytest.raises(NeedsUser, match="written"):
+        target_groups.carry_out(systems, again, user="chief")
 
 
 def test_undo_of_the_last_run_puts_both_sides_back(coupled: Coupled) -> None:

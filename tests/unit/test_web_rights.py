@@ -103,6 +103,9 @@ TABLE: dict[str, str | tuple[str, ...]] = {
     "invoices": MONEY,
     "invoice": MONEY,
     "insight": MONEY,
+    "targets": ("administrator", "integrator"),
+    "target": ("administrator", "integrator"),
+    "write_target": ("administrator", "integrator"),
     "keep_filter": EVERYBODY,
     "export": ("administrator", "integrator", "clerk"),
 }
