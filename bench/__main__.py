@@ -34,6 +34,10 @@ AUDITED_UP_TO = 100_000
 
 def main(arguments: list[str]) -> int:
     """Measure, print, write."""
+    if arguments[:1] == ["pages"]:
+        from bench import pages
+
+        return pages.main(arguments[1:])
     wanted = _arguments(arguments)
     console = Console()
     figures: dict[str, Any] = {

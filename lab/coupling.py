@@ -12,10 +12,14 @@ import urllib.request
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lab import process
 from lab.system import LabError, Progress, Running
 from lab.truth import Truth
+
+if TYPE_CHECKING:
+    from koppel.engine import Engine
 
 LOGIN = ("koppel", "koppel-lab")
 """Koppel's own pages; for a lab that listens on loopback only."""
@@ -74,10 +78,20 @@ def _first_run(home: Path, truth: Truth, progress: Progress) -> Coupled:
             # Two filled systems meet for the first time: the guards ask, and here nobody minds.
             progress("the guards ask: " + " ".join(run.reasons), 0.6)
             run = engine.apply(run, user="demo", approve=True)
+        progress("reading orders and invoices for the pages", 0.8)
+        _fill_views(engine)
     finally:
         engine.close()
     _make_login()
     return _result(store, run.counts.get("writes", 0), truth)
+
+
+def _fill_views(engine: Engine) -> None:
+    """All that the pages show, so that they open on figures; a few seconds for the demo's data."""
+    from koppel.processes.replication import Replication
+    from koppel.processes.systems import Systems
+
+    Replication(Systems(engine.store, engine.lines)).fill(rounds=60)
 
 
 def load() -> None:

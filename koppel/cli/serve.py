@@ -20,6 +20,7 @@ from koppel.engine.schedules import Scheduler
 from koppel.engine.watch import Pace, Watch, Watching
 from koppel.errors import NeedsUser
 from koppel.processes.desk import DeskPace, OrderDesk, couple_by_watch
+from koppel.processes.replica_desk import ReplicaDesk
 from koppel.store import Store
 
 LARGEST_BODY = 16 * 1024 * 1024
@@ -55,6 +56,7 @@ def serve(
         DeskPace(poll=poll),
         f"http://{host}:{port}",
     )
+    views = ReplicaDesk(lambda: make_engine(here))
     keep_sessions(here)
     server = make_server(store, watch, desk, host, port)
     stop = threading.Event()
@@ -63,11 +65,13 @@ def serve(
     watch.start()
     desk.start()
     scheduler.start()
+    views.start()
     thread = threading.Thread(target=server.run, name="koppel-web", daemon=True)
     thread.start()
     here.say(f"Koppel serves on http://{host}:{port} (stop: Ctrl-C)")
     stop.wait()
     err.print("Stopping: what is being written is finished first.")
+    views.stop()
     desk.stop()
     scheduler.stop()
     watch.stop()

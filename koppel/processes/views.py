@@ -110,12 +110,12 @@ def _view(store: Store, row: Process | None, link: OrderLink | None) -> dict[str
 def _url(row: Process | None, link: OrderLink | None) -> str:
     if row is not None:
         return f"/processes/{row.id}"
-    return f"/orders/{link.id}" if link is not None else ""
+    return f"/linked-orders/{link.id}" if link is not None else ""
 
 
 def invoice_url(link: OrderLink, invoice: Invoice) -> str:
     """Where the ERP's own print of an invoice is; empty where there is none yet."""
-    return f"/orders/{link.id}/invoices/{invoice.id}" if printable(invoice) else ""
+    return f"/linked-orders/{link.id}/invoices/{invoice.id}" if printable(invoice) else ""
 
 
 def printable(invoice: Invoice) -> bool:
@@ -248,7 +248,7 @@ def figures_view(
                 "payment": one.payment,
                 "reference": one.buyer_reference,
                 "planned": _next(one),
-                "url": f"/orders/{link.id}",
+                "url": f"/linked-orders/{link.id}",
             }
             for link, one in known
         ],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from koppel.store import seen_models as seen_models
+
 
 class Connection(models.Model):
     """A configured system. `secrets` is encrypted; `config` holds nothing secret."""

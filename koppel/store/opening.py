@@ -55,6 +55,7 @@ class Store:
         from koppel.store.connections import ConnectionStore
         from koppel.store.couplings import CouplingStore
         from koppel.store.documents import DocumentStore
+        from koppel.store.figures import FigureStore
         from koppel.store.gates import GateStore
         from koppel.store.guide import GuideStore
         from koppel.store.hints import HintStore, PulseStore
@@ -68,6 +69,7 @@ class Store:
         from koppel.store.replica import ReplicaStore
         from koppel.store.runs import RunStore
         from koppel.store.schedules import ScheduleStore
+        from koppel.store.seen import SeenStore
         from koppel.store.standing import StandingStore
         from koppel.store.tokens import TokenStore
 
@@ -95,6 +97,8 @@ class Store:
         self.audits: AuditStore = AuditStore()
         self.alarms: AlarmStore = AlarmStore(clock)
         self.schedules: ScheduleStore = ScheduleStore(clock)
+        self.seen: SeenStore = SeenStore(clock)
+        self.figures: FigureStore = FigureStore(clock)
 
     def close(self) -> None:
         """Close this thread's connection to the database."""

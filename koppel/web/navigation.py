@@ -32,7 +32,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(_("Home"), "home", "view", ()),
     Entry(_("Customers"), "customers", "view", ("/customers",)),
     Entry(_("Orders"), "orders", "figures", ("/orders", "/invoices", "/products", "/processes")),
-    Entry(_("Insight"), "insight", "figures", ("/insight",)),
+    Entry(_("Insight"), "insight", "figures", ("/insight", "/targets")),
     Entry(_("Inbox"), "inbox", "view", ("/inbox",)),
     Entry(_("Runs"), "runs", "view", ("/runs", "/journal", "/couplings", "/records")),
     Entry(_("Set-up"), "setup", "view", ("/setup",)),

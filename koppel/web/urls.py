@@ -19,6 +19,7 @@ from koppel.web import (
     runs,
     setup,
 )
+from koppel.web.views_urls import PATHS
 
 urlpatterns: list[URLPattern] = [
     path("", pages.home, name="home"),
@@ -93,7 +94,8 @@ urlpatterns: list[URLPattern] = [
     path("processes/<str:process>", orders.process, name="process"),
     path("processes/<str:process>/retry", order_pages.retry, name="process_retry"),
     path("processes/<str:process>/cancel", order_pages.cancel, name="process_cancel"),
-    path("orders/<str:link>", order_pages.order, name="order_page"),
-    path("orders/<str:link>/invoices/<str:invoice>", order_pages.invoice, name="order_invoice"),
+    path("linked-orders/<str:link>", order_pages.order, name="order_page"),
+    path("linked-orders/<str:link>/invoices/<str:invoice>", order_pages.invoice, name="order_invoice"),
     *api.addresses(),
+    *PATHS,
 ]

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
+from koppel import config
+from koppel.connectors.tryton import TrytonConnector
+from koppel.errors import NeedsUser
+from koppel.processes import target_groups
+from koppel.processes.orders import Orders
+from koppel.processes.replication import Replication
+from koppel.store.searching import search
+from koppel.store.seen_models import Bill, Customer, Overview, Person, Sale
 from lab import truth
 from lab.coupling import wrong
 from lab.creme import Creme
@@ -80,6 +90,109 @@ def test_a_sync_straight_afterwards_writes_nothing(coupled: Coupled) -> None:
     assert again["writes"] == 0
     assert again["steps"] == {}
     assert coupled.pair.contents() == coupled.after
+
+
+@pytest.fixture(scope="module")
+def views(coupled: Coupled) -> Iterator[Replication]:
+    """All rows for views, filled from both systems."""
+    with coupled.pair.engine() as engine:
+        filled = Replication(Orders(engine).systems)
+        filled.fill()
+        yield filled
+
+
+def test_turnover_and_open_items_equal_trytons_own_books_to_the_cent(
+    coupled: Coupled, views: Replication
+) -> None:
+    found = Overview.objects.get(currency="EUR")
+    house = msgspec.json.decode(bytes(found.content))
+    with coupled.pair.connectors() as connectors:
+        erp = connectors["erp"]
+        assert isinstance(erp, TrytonConnector)
+        booked = erp._session.call(
+            "account.move.line", "search_read",
+            [["account.type.revenue", "=", True], ["move.state", "=", "posted"]],
+            0, None, None, ["debit", "credit", "party", "date"],
+        )  # fmt: skip
+        parties = erp._session.call(
+            "party.party", "search_read", [["receivable", "!=", 0]], 0, None, None, ["receivable"]
+        )
+    turnover = sum(Decimal(month["turnover"]) for month in house["months"])
+    assert turnover == sum(line["credit"] - line["debit"] for line in booked) > 0
+    assert Decimal(house["open"]) == sum(party["receivable"] for party in parties) > 0
+    assert sum(Decimal(amount) for amount in house["ageing"].values()) == Decimal(house["open"])
+    ours = dict(Customer.objects.exclude(open_items=0).values_list("erp_id", "open_items"))
+    assert ours == {str(party["id"]): party["receivable"] for party in parties}
+    assert sum(
+        Decimal(one["now"]) + Decimal(one["before"]) for one in house["split"]["region"]
+    ) == (turnover)
+
+
+def test_a_customer_is_found_by_whatever_either_system_knows(
+    coupled: Coupled, views: Replication
+) -> None:
+    def names(query: str) -> set[str]:
+        return set(Customer.objects.filter(id__in=search(query)).values_list("name", flat=True))
+
+    assert names("müller d") == names("mueller d") == names("MULLER D") != set()
+    one = Customer.objects.filter(coupling__isnull=False).exclude(tax_id="").first()
+    assert one is not None
+    assert one.name in names(one.tax_id.lower())
+    assert one.name in names(one.number)
+    phoned = Customer.objects.filter(phone__startswith="+49").first()
+    assert phoned is not None
+    assert phoned.name in names("0" + phoned.phone.removeprefix("+49"))
+    person = Person.objects.filter(side="crm").exclude(email="").first()
+    assert person is not None
+    customer = Customer.objects.get(crm_id=person.partner)
+    assert customer.name in names(person.email)
+
+
+def test_rows_for_views_cost_a_call_for_each_resource_while_nothing_changes(
+    views: Replication,
+) -> None:
+    before = Sale.objects.count(), Bill.objects.count()
+    calls = _calls(views)
+    assert not views.step()
+    assert _calls(views) - calls <= 9
+    assert (Sale.objects.count(), Bill.objects.count()) == before
+    row = Customer.objects.order_by("-turnover").first()
+    assert row is not None
+    known = row.turnover, row.open_items
+    Customer.objects.filter(id=row.id).update(turnover=0)
+    views.refresh(row)
+    row.refresh_from_db()
+    assert (row.turnover, row.open_items) == known
+    assert row.credit_at is not None
+
+
+def _calls(views: Replication) -> int:
+    return sum(getattr(one, "calls", 0) for one in views.connectors())
+
+
+def test_a_target_group_is_planned_approved_and_known_to_the_crm_alone(
+    coupled: Coupled, views: Replication
+) -> None:
+    systems, store, today = views.systems, views.systems.store, config.now().date()
+
+    def marked() -> set[str]:
+        found = systems.crm.find(ORGANISATION, {"properties": ["Best of Koppel"]}, 200)
+        return {one.id for one in found}
+
+    wanted = set(
+        Customer.objects.filter(abc="A", crm_id__isnull=False).values_list("crm_id", flat=True)
+    )
+    group = target_groups.make(store, "Best of Koppel", "abc=A", today, user="test")
+    assert set(group.plan["mark"]) == wanted != set()
+    assert marked() == set()
+    group = target_groups.carry_out(systems, group, user="chief")
+    assert (group.state, group.approved_by, marked()) == ("written", "chief", wanted)
+    again = target_groups.make(store, "Best of Koppel", "abc=A&country=XX", today, user="test")
+    assert set(again.plan["unmark"]) == wanted
+    assert target_groups.carry_out(systems, again, user="chief").state == "written"
+    assert marked() == set()
+    with pytest.raises(NeedsUser, match="written"):
+        target_groups.carry_out(systems, again, user="chief")
 
 
 def test_undo_of_the_last_run_puts_both_sides_back(coupled: Coupled) -> None:

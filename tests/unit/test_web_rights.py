@@ -99,6 +99,21 @@ TABLE: dict[str, str | tuple[str, ...]] = {
     "process_cancel": ("administrator", "integrator", "clerk"),
     "transfer_retry": "signed",
     "transfer_cancel": "signed",
+    "customers": EVERYBODY,
+    "customer": EVERYBODY,
+    "customer_refresh": ("administrator", "integrator", "clerk", "sales"),
+    "products": MONEY,
+    "product": MONEY,
+    "orders": MONEY,
+    "sale": MONEY,
+    "invoices": MONEY,
+    "invoice": MONEY,
+    "insight": MONEY,
+    "targets": ("administrator", "integrator"),
+    "target": ("administrator", "integrator"),
+    "write_target": ("administrator", "integrator"),
+    "keep_filter": EVERYBODY,
+    "export": ("administrator", "integrator", "clerk"),
 }
 
 PARTS: dict[str, Any] = {"entity": "partner", "side": "crm", "number": 1}

@@ -34,7 +34,8 @@ TELLING = (
     history.TYPE_CREATION, history.TYPE_EDITION, history.TYPE_DELETION, history.TYPE_RELATION,
     history.TYPE_SYM_RELATION, history.TYPE_RELATION_DEL, history.TYPE_SYM_REL_DEL,
     history.TYPE_AUX_CREATION, history.TYPE_AUX_EDITION, history.TYPE_AUX_DELETION,
-    history.TYPE_TRASH, history.TYPE_CUSTOM_EDITION,
+    history.TYPE_TRASH, history.TYPE_CUSTOM_EDITION, history.TYPE_PROP_ADD,
+    history.TYPE_PROP_DEL,
 )  # fmt: skip
 _GAP_MINUTES = 60
 _GAP_LOOK = 5000

@@ -23,6 +23,7 @@ from .parts import Part
 from .parts.addresses import Addresses, DocumentAddresses
 from .parts.columns import Columns
 from .parts.custom import CustomFields
+from .parts.properties import Properties
 from .parts.relations import Employer, Roles
 from .session import Session
 
@@ -120,7 +121,13 @@ def _make() -> dict[str, Resource]:
         Resource(
             "persons.organisation",
             organisation,
-            (Columns(organisation), Addresses(organisation), Roles(), CustomFields(organisation)),
+            (
+                Columns(organisation),
+                Addresses(organisation),
+                Roles(),
+                Properties(),
+                CustomFields(organisation),
+            ),
         ),
         Resource(
             "persons.contact",

@@ -45,6 +45,7 @@ def _invoice_infos(codes: Codes) -> tuple[FieldInfo, ...]:
         told("payment_term", "text"),
         told("invoice_date", "date"),
         told("due_date", "date"),
+        told("paid_date", "date", "Settled on"),
         rows_of(
             "due_dates", (told("date", "date"), told("amount", "decimal"), told("open", "boolean"))
         ),
@@ -88,6 +89,7 @@ def _invoice(setting: Setting, row: Row, more: None) -> dict[str, Any]:
         "payment_term": codes.name("account.invoice.payment_term", row["payment_term"]),
         "invoice_date": row["invoice_date"],
         "due_date": due_date(row),
+        "paid_date": _paid_at(row),
         "due_dates": [_due(line) for line in row["lines_to_pay."]],
         "untaxed_amount": row["untaxed_amount"],
         "tax_amount": row["tax_amount"],
@@ -130,6 +132,14 @@ def _dunned_at(row: Row) -> Any:
     return max(days, default=None)
 
 
+def _paid_at(row: Row) -> Any:
+    """The day on which the last of what was due was settled; None while something is open."""
+    lines = row["lines_to_pay."]
+    if not lines or any(not line["reconciliation"] for line in lines):
+        return None
+    return max(line["reconciliation."]["date"] for line in lines)
+
+
 def _invoice_line(codes: Codes, line: Row) -> dict[str, Any]:
     product = line.get("product.") or {}
     return {
@@ -153,7 +163,8 @@ INVOICE = Shape(
     label="Invoice to a customer",
     infos=_invoice_infos,
     names=(
-        *PAID_NAMES, "number", "reference", "description", "party", "invoice_address", "currency",
+        *PAID_NAMES, "lines_to_pay.reconciliation.date", "number", "reference", "description",
+        "party", "invoice_address", "currency",
         "payment_term", "invoice_date", "tax_amount", "taxes.tax", "taxes.base", "taxes.amount",
         "sales", "origin_invoices", "lines.sequence", "lines.type", "lines.product",
         "lines.product.code", "lines.description", "lines.quantity", "lines.unit",

@@ -1,0 +1,89 @@
+"""How the pages of customers and documents show words, changes and cells."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from django import template
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from koppel.store.seen_models import Customer
+from koppel.web import words
+from koppel.web.templatetags.show import NOTHING, day, money, number, percent
+
+register = template.Library()
+
+_COLOURS = {
+    "paid": "success", "delivered": "success", "done": "success", "shipped": "success",
+    "overdue": "danger", "cancelled": "secondary", "partial": "warning",
+    "partly delivered": "warning", "partly shipped": "warning", "open": "info",
+    "confirmed": "info", "invoiced": "info",
+}  # fmt: skip
+
+
+@register.filter
+def seen(name: Any) -> str:
+    """The word for a kind, state, segment or trend."""
+    return words.word(words.SEEN, str(name)) if name else ""
+
+
+@register.filter
+def seen_badge(name: Any) -> SafeString | str:
+    """A state as a badge; the word tells it, the colour only helps."""
+    if not name or name == "none":
+        return ""
+    colour = _COLOURS.get(str(name), "secondary")
+    return format_html('<span class="badge state-{}">{}</span>', colour, seen(name))
+
+
+@register.filter
+def change(value: Any) -> str:
+    """A figure in per cent."""
+    return NOTHING if value is None else percent(value / 100)
+
+
+@register.filter
+def plain(value: Any) -> str:
+    """A number as SVG reads it, whatever the language."""
+    return f"{float(value):g}"
+
+
+@register.filter
+def with_sort(query: str, sort: str) -> str:
+    """The query with this sort; turned round where it is the present one."""
+    asked = dict(parse_qsl(query))
+    now = asked.get("sort", "")
+    asked["sort"] = sort
+    if now == sort:
+        asked["sort"] = sort[1:] if sort.startswith("-") else f"-{sort}"
+    return urlencode(asked)
+
+
+@register.simple_tag
+def cell(column: Any, value: Any, row: Any, address: str) -> SafeString:
+    """One cell of a list."""
+    kind = column.kind
+    if kind == "link":
+        return format_html('<th scope="row"><a href="{}">{}</a></th>', address, value or NOTHING)
+    if kind == "money":
+        text = money(value, getattr(row, "currency", "")) if value else NOTHING
+        return format_html('<td class="number">{}</td>', text)
+    if kind == "number":
+        return format_html('<td class="number">{}</td>', number(value))
+    if kind == "day":
+        return format_html('<td class="nowrap">{}</td>', day(value))
+    if kind == "word":
+        return format_html("<td>{}</td>", seen(value))
+    if kind == "badge":
+        return format_html("<td>{}</td>", seen_badge(value))
+    if kind == "flag":
+        return format_html("<td>{}</td>", seen("yes" if value else "no"))
+    if kind == "level":
+        return format_html("<td>{}</td>", value or "")
+    if isinstance(value, Customer):
+        link = reverse("customer", kwargs={"number": value.id})
+        return format_html('<td><a href="{}">{}</a></td>', link, value.name)
+    return format_html("<td>{}</td>", value if value is not None else "")

@@ -1,0 +1,201 @@
+"""The pages of customers, documents and insight, in both languages, as people of each right see
+them; exports that no spreadsheet calculates; charts whose geometry fits."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+from koppel.connectors import registry
+from koppel.engine import Engine
+from koppel.engine.lines import Lines
+from koppel.engine.watch import Watch
+from koppel.store import Store, open_store
+from koppel.store.seen_models import Article, Bill, BillLine, Customer, Sale, SaleLine
+from koppel.web import charts, exports, service
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+TODAY = NOW.date()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    found = open_store(tmp_path_factory.mktemp("store") / "koppel.sqlite3", clock=lambda: NOW)
+    for role in ("clerk", "viewer"):
+        found.people.add(role, "a password of five words", [role])
+    _fill(found)
+    watch = Watch(lambda: Engine(found), lambda: NOW)
+    service.use(service.Service(found, Lines(found, registry.connect), watch, lambda: NOW))
+    yield found
+    service._current.clear()
+    found.close()
+
+
+def _fill(store: Store) -> None:
+    from koppel.store.searching import name_key, searchable
+
+    names = ["Müller & Söhne GmbH", "=cmd()|calc", *(f"Kunde {n:03}" for n in range(60))]
+    store.seen.put_customers(
+        [
+            Customer(
+                name=name, name_key=name_key(name), number=f"K{place}", erp_id=str(place),
+                search=searchable([name, f"K{place}"]), country="DE", region="DE 5", town="Köln",
+                salesperson="Paul",
+            )
+            for place, name in enumerate(names)
+        ]
+    )  # fmt: skip
+    common = {"party": "0", "currency": "EUR", "read_at": NOW}
+    store.seen.put_sales(
+        [
+            (
+                Sale(side="erp", kind="order", resource="sale.sale", record="1", number="SO1",
+                     state="partly delivered", payment="overdue", day=date(2026, 9, 1),
+                     net=Decimal("1234.50"), gross=Decimal("1469.06"), backlog=Decimal("411.50"),
+                     **common),
+                [SaleLine(position=1, item="A1", name="Schraube", ordered=3, delivered=2, open=1,
+                          net=Decimal("1234.50"), status="partly shipped", unit="C62")],
+            )
+        ]
+    )  # fmt: skip
+    store.seen.put_bills(
+        [
+            (
+                Bill(record="1", number="RE1", state="posted", counted=True, day=date(2026, 9, 2),
+                     due=date(2026, 10, 2), net=Decimal("1234.50"), gross=Decimal("1469.06"),
+                     open=Decimal("1469.06"), dunning=1, sales=["1"], **common),
+                [BillLine(position=1, item="A1", name="Schraube", quantity=3,
+                          net=Decimal("1234.50"))],
+            )
+        ]
+    )  # fmt: skip
+    store.seen.put_articles(
+        [Article(record="1", code="A1", name="Schraube", price=Decimal("411.5"), read_at=NOW)]
+    )
+    store.figures.reckon(TODAY)
+    store.figures.overview(TODAY)
+
+
+@pytest.fixture
+def web(store: Store) -> Client:
+    return as_("clerk")
+
+
+def as_(role: str, language: str = "en") -> Client:
+    made = Client(SERVER_NAME="127.0.0.1", headers={"accept-language": language})
+    made.force_login(get_user_model().objects.get(username=role))
+    return made
+
+
+def first(model: type[Customer] | type[Sale] | type[Bill] | type[Article]) -> int:
+    found: int = model.objects.order_by("id").values_list("id", flat=True)[0]
+    return found
+
+
+def pages() -> list[str]:
+    one, sale = first(Customer), first(Sale)
+    return [
+        "/customers", "/customers?q=mueller", f"/customers/{one}", f"/customers/{one}?tab=orders",
+        f"/customers/{one}?tab=invoices", f"/customers/{one}?tab=timeline",
+        f"/customers/{one}?tab=fields", "/orders", f"/orders/{sale}", "/invoices",
+        f"/invoices/{first(Bill)}", "/products", f"/products/{first(Article)}", "/insight",
+        "/insight?by=salesperson", "/orders?kind=quote", "/customers?days=30&abc=A&sort=-turnover",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_every_page_opens_in_both_languages_within_its_weight(store: Store, language: str) -> None:
+    web = as_("clerk", language)
+    for address in pages():
+        answer = web.get(address)
+        assert answer.status_code == 200, address
+        assert len(answer.content) < 150_000, address
+        assert f'<html lang="{language}">' in answer.content.decode()
+
+
+def test_search_as_one_types_gives_the_rows_alone(web: Client) -> None:
+    part = web.get("/customers?q=mueller", headers={"HX-Request": "true"}).content.decode()
+    assert "Müller &amp; Söhne GmbH" in part
+    assert "<html" not in part
+    assert "Kunde 001" not in part
+
+
+def test_a_list_goes_on_page_by_page_and_every_customer_is_on_one(web: Client) -> None:
+    seen = []
+    for number in (1, 2):
+        text = web.get(f"/customers?page={number}").content.decode()
+        seen += re.findall(r'<th scope="row"><a href="/customers/(\d+)"', text)
+    assert len(seen) == len(set(seen)) == Customer.objects.count()
+
+
+def test_a_customer_page_tells_figures_in_the_language_of_the_person(store: Store) -> None:
+    address = f"/customers/{first(Customer)}"
+    assert "€1,469.06" in as_("clerk").get(address).content.decode()
+    german = as_("clerk", "de").get(address).content.decode()
+    assert "1.469,06\xa0€" in german
+    assert "Offene Posten" in german
+
+
+def test_who_may_not_see_money_sees_none(store: Store) -> None:
+    web = as_("viewer")
+    for address in ("/customers", f"/customers/{first(Customer)}",
+                    f"/customers/{first(Customer)}?tab=invoices",
+                    f"/customers/{first(Customer)}?tab=timeline"):  # fmt: skip
+        text = web.get(address).content.decode()
+        assert "1,469.06" not in text
+        assert "1,234.50" not in text
+    assert web.get("/insight").status_code == 403
+
+
+def test_an_export_holds_the_filtered_list_and_no_formula(web: Client) -> None:
+    answer = web.get("/lists/customers/export?format=csv&region=DE 5")
+    rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    assert len(rows) == Customer.objects.count() + 1
+    assert "'=cmd()|calc" in {row[0] for row in rows}
+    assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "@"))]
+    book = web.get("/lists/customers/export?format=xlsx&q=cmd")
+    with zipfile.ZipFile(io.BytesIO(book.content)) as archive:
+        sheet = archive.read("xl/worksheets/sheet1.xml").decode()
+        assert "=cmd()|calc" in archive.read("xl/sharedStrings.xml").decode()
+    assert "<f>" not in sheet
+    assert web.get("/lists/nothing/export").status_code == 404
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+49", "-5", "@SUM(A1)", "\t=1", "\r=1"])
+def test_what_a_spreadsheet_would_calculate_is_defused(text: str) -> None:
+    assert exports.defused(text) == f"'{text}"
+    assert exports.as_csv(["a"], [[Decimal("-5.00")]]).decode("utf-8-sig") == "a\r\n-5.00\r\n"
+
+
+def test_a_kept_filter_comes_back_and_can_be_let_go(web: Client) -> None:
+    web.post("/lists/customers/filters", {"name": "A in Köln", "query": "abc=A&region=DE+5"})
+    text = web.get("/customers").content.decode()
+    assert 'href="/customers?abc=A&amp;region=DE+5">A in Köln</a>' in text
+    number = re.findall(r'name="remove" value="(\d+)"', text)[0]
+    web.post("/lists/customers/filters", {"remove": number})
+    assert "A in Köln" not in web.get("/customers").content.decode()
+
+
+def test_bars_stay_inside_their_chart_and_stand_on_zero() -> None:
+    groups = [
+        charts.Group(str(n), (Decimal(value),), (f"{value}",))
+        for n, value in enumerate((-250, 0, 999, 40, -3))
+    ]
+    chart = charts.bars("x", ("a",), groups)
+    for bar in chart.bars:
+        assert 0 <= bar.y <= bar.y + bar.height <= chart.height - charts.BOTTOM + 1
+        assert chart.left <= bar.x <= bar.x + bar.width <= chart.width
+        assert bar.y == chart.zero or abs(bar.y + bar.height - chart.zero) < 0.6
+    low, high, step = charts.scale(Decimal(-250), Decimal(999))
+    assert low <= -250
+    assert high >= 999
+    assert 4 <= (high - low) / step <= 9
