@@ -95,7 +95,9 @@ urlpatterns: list[URLPattern] = [
     path("processes/<str:process>/retry", order_pages.retry, name="process_retry"),
     path("processes/<str:process>/cancel", order_pages.cancel, name="process_cancel"),
     path("linked-orders/<str:link>", order_pages.order, name="order_page"),
-    path("linked-orders/<str:link>/invoices/<str:invoice>", order_pages.invoice, name="order_invoice"),
+    path(
+        "linked-orders/<str:link>/invoices/<str:invoice>", order_pages.invoice, name="order_invoice"
+    ),
     *api.addresses(),
     *PATHS,
 ]
