@@ -33,7 +33,9 @@ class KoppelCremeConfig(CremeAppConfig):
     def register_permissions(self, special_perm_registry) -> None:
         from . import rights
 
-        special_perm_registry.register(rights.synchronise_now, rights.transfer_order)
+        special_perm_registry.register(
+            rights.synchronise_now, rights.transfer_order, rights.take_prices, rights.keep_lists
+        )
 
     def register_bricks(self, brick_registry) -> None:
         from . import bricks
@@ -51,4 +53,6 @@ class KoppelCremeConfig(CremeAppConfig):
     def register_setting_keys(self, setting_key_registry) -> None:
         from . import setting_keys
 
-        setting_key_registry.register(setting_keys.placed, setting_keys.sales_placed)
+        setting_key_registry.register(
+            setting_keys.placed, setting_keys.sales_placed, setting_keys.products_placed
+        )

@@ -53,13 +53,18 @@ class Product(Watched, metaclass=PoolMeta):
         "product.product",
         parts=(
             Part("product.list_price", "product"),
+            Part("product.identifier", "product"),
             Part("stock.move", "product", summed=True),
             Part(
                 "product.template",
                 of="template",
                 parts=(
                     Part("product.list_price", "template"),
-                    Part("product.template-product.category", "template"),
+                    Part(
+                        "product.template-product.category",
+                        "template",
+                        parts=(Part("product.category", of="category"),),
+                    ),
                     Part(
                         "product.category-customer-account.tax",
                         "category",
