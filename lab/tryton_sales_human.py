@@ -275,6 +275,35 @@ class TrytonSalesHuman:
         made = self._call("stock.inventory", "create", [values])
         self._call("stock.inventory", "confirm", made)
 
+    def add_price_list(
+        self, name: str, steps: Sequence[tuple[float | None, str]], product: str | None = None
+    ) -> str:
+        """A price list: from each quantity on a formula, for one product or for all; its id."""
+        lines = [
+            {
+                "sequence": number,
+                "quantity": quantity,
+                "formula": formula,
+                "product": int(product) if product else None,
+            }
+            for number, (quantity, formula) in enumerate(steps, 1)
+        ]
+        values = {
+            "name": name, "company": self._session.context["company"], "price": "list_price",
+            "lines": [["create", lines]],
+        }  # fmt: skip
+        return str(self._call("product.price_list", "create", [values])[0])
+
+    def price_by(self, party: str, price_list: str) -> None:
+        """Sell to a customer by a price list."""
+        self._call("party.party", "write", [int(party)], {"sale_price_list": int(price_list)})
+
+    def add_term(self, name: str) -> None:
+        """A payment term: all at once, in ten days."""
+        delta = [["create", [{"days": 10}]]]
+        lines = [["create", [{"type": "remainder", "relativedeltas": delta}]]]
+        self._call("account.invoice.payment_term", "create", [{"name": name, "lines": lines}])
+
     def stop_selling(self, product: str) -> None:
         """Archive a product."""
         self._call("product.product", "write", [int(product)], {"active": False})

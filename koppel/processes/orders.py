@@ -19,6 +19,7 @@ from koppel.processes.order_watch import OrderWatch
 from koppel.processes.partner_promotion import Couple, Promotion, couple_by
 from koppel.processes.price_enquiry import PriceEnquiry
 from koppel.processes.systems import Systems, written
+from koppel.processes.value_lists import ValueLists
 from koppel.store import Store
 from koppel.store.models import OrderLink, Process
 
@@ -33,6 +34,7 @@ class Orders:
         self.systems = Systems(engine.store, engine.lines)
         self.watch = OrderWatch(self.systems)
         self.prices = PriceEnquiry(self.systems, engine.store.clock)
+        self.lists = ValueLists(self.systems)
         self._promotion = Promotion(self.systems, couple or couple_by(engine))
         self._durable = Durable(engine.store, boundary=boundary)
 
@@ -122,6 +124,7 @@ class Orders:
     def poll(self, *, user: str = "Koppel") -> int:
         """One look at both systems; raises `TryLater` where one is away."""
         self.systems.follow()
+        self.lists.follow()
         changed = self.watch.poll_erp()
         return changed + self.watch.poll_crm(
             lambda resource, record: self.begin(resource, record, user=user)

@@ -14,6 +14,7 @@ from koppel.web import (
     introduction,
     orders,
     pages,
+    prices,
     records,
     runs,
     setup,
@@ -78,6 +79,10 @@ urlpatterns: list[URLPattern] = [
     path("api/orders/<str:connection>/<str:resource>/<str:record>", orders.order, name="order"),
     path(
         "api/figures/<str:connection>/<str:resource>/<str:record>", orders.figures, name="figures"
+    ),
+    path("api/prices/<str:connection>/<str:resource>/<str:record>", prices.prices, name="prices"),
+    path(
+        "api/products/<str:connection>/<str:resource>/<str:record>", prices.product, name="product"
     ),
     path("processes/<str:process>", orders.process, name="process"),
     *api.addresses(),

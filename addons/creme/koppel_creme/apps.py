@@ -41,8 +41,10 @@ class KoppelCremeConfig(CremeAppConfig):
         from . import bricks
 
         brick_registry.register(bricks.KoppelBrick, bricks.FiguresBrick)
+        if apps.is_installed("creme.products"):
+            brick_registry.register(bricks.ProductBrick)
         if apps.is_installed("creme.billing"):
-            brick_registry.register(bricks.OrderBrick)
+            brick_registry.register(bricks.OrderBrick, bricks.PricesBrick)
 
     def register_buttons(self, button_registry) -> None:
         if apps.is_installed("creme.billing"):

@@ -58,6 +58,14 @@ class Populator(BasePopulator):
         for kind in resources().values():
             if kind.app == "products":
                 extras.make(kind.name, kind.model)
+        if apps.is_installed("creme.products"):
+            from .bricks import ProductBrick
+
+            _place(ProductBrick, ProductBrick.target_ctypes, order=3)
+        if apps.is_installed("creme.billing"):
+            from .bricks import PricesBrick
+
+            _place(PricesBrick, PricesBrick.target_ctypes, order=3)
 
 
 def _place(brick, models, order: int = 2, zone: int = BrickDetailviewLocation.RIGHT) -> None:

@@ -22,5 +22,11 @@ urlpatterns = [
         name="koppel_creme__synchronise",
     ),
     path("transfer/<str:resource>/<int:entity_id>", page.transfer, name="koppel_creme__transfer"),
+    path("prices/<str:resource>/<int:entity_id>", page.prices, name="koppel_creme__prices"),
+    path(
+        "prices/<str:resource>/<int:entity_id>/take",
+        page.take_prices,
+        name="koppel_creme__take_prices",
+    ),
     path("refresh/<str:resource>/<int:entity_id>", page.refresh, name="koppel_creme__refresh"),
 ]
