@@ -34,6 +34,7 @@ class Coupled:
     partners: int
     """Couplings of partners, those included for which one side was created."""
     contacts: int
+    products: int
     review: int
     """Proposed pairs that wait for a person's word."""
     conflicts: int
@@ -146,6 +147,7 @@ def _result(store: object, writes: int, truth: Truth) -> Coupled:
     return Coupled(
         partners=len(partners),
         contacts=store.couplings.count("contact", "active"),
+        products=store.couplings.count("product", "active"),
         review=waits.get("reviews", 0),
         conflicts=waits.get("conflicts", 0),
         quarantine=waits.get("quarantine", 0),

@@ -261,6 +261,14 @@ class CremeSeller(CremeHuman):
         """Press *Transfer to ERP* as the page's script does; Koppel's answer or its refusal."""
         return self._press(f"/koppel/transfer/{resource}/{id}")
 
+    def press_compare(self, resource: str, id: str) -> httpx.Response:
+        """Press *Compare with the ERP's prices* on a document's page."""
+        return self._press(f"/koppel/prices/{resource}/{id}")
+
+    def press_take_prices(self, resource: str, id: str) -> httpx.Response:
+        """Press *Take the ERP's prices over* on a document's page."""
+        return self._press(f"/koppel/prices/{resource}/{id}/take")
+
     def press_refresh(self, resource: str, id: str) -> httpx.Response:
         """Press *Refresh* in the head of Koppel's block."""
         return self._press(f"/koppel/refresh/{resource}/{id}")

@@ -303,7 +303,8 @@ def _summary(result: Coupled, home: str, tryton: str) -> list[str]:
     return [
         f"{result.of_pairs} of the {result.pairs} companies that both systems know were found"
         f" and coupled, {result.wrong} wrongly; {result.review} pairs wait for your word.",
-        f"{result.partners} partners and {result.contacts} contacts are in step"
+        f"{result.partners} partners, {result.contacts} contacts and {result.products} products"
+        " are in step"
         f" ({result.writes} writes in this run); {result.conflicts} conflicts,"
         f" {result.quarantine} records in quarantine.",
         "Change a phone number in one system and look at it in the other.",

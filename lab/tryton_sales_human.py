@@ -218,17 +218,95 @@ class TrytonSalesHuman:
         """Give a customer a credit limit, or take it away."""
         self._call("party.party", "write", [int(party)], {"credit_limit_amount": amount})
 
-    def add_product(self, code: str, price: Decimal | None, *, tax: str = "Goods 19 %") -> str:
-        """A product for sale, in units; its id."""
-        unit = self._find("product.uom", [["symbol", "=", "u"]])
+    def add_product(
+        self,
+        code: str,
+        price: Decimal | None,
+        *,
+        tax: str = "Goods 19 %",
+        name: str = "",
+        unit: str = "u",
+        categories: Sequence[str] = (),
+    ) -> str:
+        """A product for sale, in a unit by its symbol; its id. Categories are made where needed."""
+        uom = self._find("product.uom", [["symbol", "=", unit]])
         category = self._find("product.category", [["name", "=", tax]])
         values = {
-            "name": code, "code": code, "type": "goods", "default_uom": unit, "sale_uom": unit,
+            "name": name or code, "code": code, "type": "goods",
+            "default_uom": uom, "sale_uom": uom,
+            "categories": [["add", [self._category(one) for one in categories]]],
             "salable": True, "list_price": price, "account_category": category,
             "products": [["create", [{"cost_price": Decimal(1)}]]],
         }  # fmt: skip
         number = self._call("product.template", "create", [values])[0]
         return str(self._find("product.product", [["template", "=", number]]))
+
+    def change_product(self, product: str, *, price: Decimal | None = None, **values: Any) -> None:
+        """Change a product; its list price and name are those of its template."""
+        template = self._rows("product.product", [int(product)], ["template"])[0]["template"]
+        if price is not None:
+            self._call("product.template", "write", [template], {"list_price": price})
+        for name, model, ids in (
+            ("name", "product.template", [template]),
+            ("salable", "product.template", [template]),
+            ("description", "product.product", [int(product)]),
+        ):
+            if name in values:
+                self._call(model, "write", ids, {name: values[name]})
+
+    def number_product(self, product: str, gtin: str) -> None:
+        """Give a product an article number of GS1."""
+        values = [{"product": int(product), "type": "ean", "code": gtin}]
+        self._call("product.identifier", "create", values)
+
+    def rename_category(self, name: str, new: str) -> None:
+        """Call a category of products otherwise."""
+        number = self._find("product.category", [["name", "=", name]])
+        self._call("product.category", "write", [number], {"name": new})
+
+    def _category(self, name: str) -> int:
+        found = self._session.call(
+            "product.category", "search", [["name", "=", name]], 0, 1, None
+        ) or self._call("product.category", "create", [{"name": name}])
+        return int(found[0])
+
+    def stock(self, product: str, quantity: float) -> None:
+        """A stock-taking that finds so many."""
+        company = self._session.context["company"]
+        storage = self._find("stock.location", [["code", "=", "STO"]])
+        lines = [["create", [{"product": int(product), "quantity": quantity}]]]
+        values = {"company": company, "location": storage, "date": date.today(), "lines": lines}
+        made = self._call("stock.inventory", "create", [values])
+        self._call("stock.inventory", "confirm", made)
+
+    def add_price_list(
+        self, name: str, steps: Sequence[tuple[float | None, str]], product: str | None = None
+    ) -> str:
+        """A price list: from each quantity on a formula, for one product or for all; its id."""
+        lines = [
+            {
+                "sequence": number,
+                "quantity": quantity,
+                "formula": formula,
+                "product": int(product) if product else None,
+            }
+            for number, (quantity, formula) in enumerate(steps, 1)
+        ]
+        values = {
+            "name": name, "company": self._session.context["company"], "price": "list_price",
+            "lines": [["create", lines]],
+        }  # fmt: skip
+        return str(self._call("product.price_list", "create", [values])[0])
+
+    def price_by(self, party: str, price_list: str) -> None:
+        """Sell to a customer by a price list."""
+        self._call("party.party", "write", [int(party)], {"sale_price_list": int(price_list)})
+
+    def add_term(self, name: str) -> None:
+        """A payment term: all at once, in ten days."""
+        delta = [["create", [{"days": 10}]]]
+        lines = [["create", [{"type": "remainder", "relativedeltas": delta}]]]
+        self._call("account.invoice.payment_term", "create", [{"name": name, "lines": lines}])
 
     def stop_selling(self, product: str) -> None:
         """Archive a product."""

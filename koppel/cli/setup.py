@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import tomlkit
 import typer
 
+from koppel.cli import offers
 from koppel.cli.app import Json, app, session
 from koppel.cli.guide import lead, lead_if_asked
 from koppel.cli.session import out, plain, table
@@ -43,7 +44,10 @@ def init(
     ] = "",
     crm_set: Setting = None,
     erp_set: Setting = None,
-    entities: Annotated[str, typer.Option(help="What to couple.")] = "partner,contact",
+    entities: Annotated[
+        str,
+        typer.Option(help="What to couple; else partner, contact, and product if both have it."),
+    ] = "",
     continue_: Annotated[
         bool, typer.Option("--continue", help="Go on with the introduction where it stands.")
     ] = False,
@@ -74,22 +78,27 @@ def init(
         store.connections.put(
             names[side], side=side, type=types[side], config=config, secrets=secrets
         )
-    for entity in filter(None, (name.strip() for name in entities.split(","))):
-        if store.documents.get("rule", entity) is None:
-            text = naming.named(default_rule(entity), names)
-            load_rule(text, source=f"rules/{entity}.toml")
-            store.documents.put("rule", entity, text, author=here.user)
+    wanted = [name for one in entities.split(",") if (name := one.strip())] or list(offers.ALWAYS)
+    for entity in wanted:
+        _put_rule(store, entity, names, here.user)
     if store.documents.get(settings.KIND, settings.NAME) is None:
         text = naming.named(settings.shipped_settings(), names)
         store.documents.put(settings.KIND, settings.NAME, text, author=here.user)
-    store.inbox.log(here.user, "init", f"{names['crm']} {names['erp']}", entities=entities)
+    store.inbox.log(here.user, "init", f"{names['crm']} {names['erp']}", entities=",".join(wanted))
     engine = Engine(store)
     try:
-        systems = Guide(engine, user=here.user).connect().result["systems"]
+        guide = Guide(engine, user=here.user)
+        systems = guide.connect().result["systems"]
+        more = [] if entities else offers.offered(engine.lines, list(names.values()))
+        for entity in more:
+            _put_rule(store, entity, names, here.user)
+            wanted.append(entity)
+        if more:
+            guide.connect()
     finally:
         engine.close()
     here.print(
-        {"home": str(here.home), "connections": list(systems), "entities": entities.split(",")},
+        {"home": str(here.home), "connections": list(systems), "entities": wanted},
         lambda _: here.say(
             f"Ready: {names['crm']} and {names['erp']} answer. Next: koppel guide run assess"
         ),
@@ -99,6 +108,14 @@ def init(
         here.say("Start koppel serve and open its page Set-up. Nothing runs by itself meanwhile.")
     else:
         lead_if_asked(here)
+
+
+def _put_rule(store: Store, entity: str, names: Mapping[Side, str], user: str) -> None:
+    """The rule that Koppel brings along, where there is none yet."""
+    if store.documents.get("rule", entity) is None:
+        text = naming.named(default_rule(entity), names)
+        load_rule(text, source=f"rules/{entity}.toml")
+        store.documents.put("rule", entity, text, author=user)
 
 
 def _names(store: Store, types: Mapping[Side, str], given: Mapping[Side, str]) -> dict[Side, str]:

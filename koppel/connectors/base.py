@@ -292,6 +292,22 @@ class PriceAnswer(Struct, frozen=True, kw_only=True):
     at: datetime
 
 
+class PriceBreak(Struct, frozen=True, kw_only=True):
+    """A step of a price list: the price of one `unit` (Rec 20) from a quantity on.
+
+    In `currency` (ISO 4217). The days between which it holds are None where the ERP knows none.
+    """
+
+    price_list: str
+    from_quantity: Decimal
+    unit_price: Decimal | None
+    currency: str
+    unit: str
+    tax_included: bool = False
+    valid_from: Day | None = None
+    valid_to: Day | None = None
+
+
 class PartyFigures(Struct, frozen=True, kw_only=True):
     """Credit and debts of a customer in the company's `currency`.
 
@@ -370,6 +386,12 @@ class SalesFunctions(Protocol):
         currency: str | None = None,
     ) -> PriceAnswer:
         """The customer's price by the ERP's own pricing (unit: the product's sales unit)."""
+
+    def price_breaks(self, *, product: str) -> Sequence[PriceBreak]:
+        """The steps of all price lists for a product, by the lists' own formulas."""
+
+    def value_lists(self) -> Mapping[str, Sequence[Choice]]:
+        """`payment_terms` by name, `currencies` by ISO 4217, `tax_rates` in percent ("19")."""
 
     def party_figures(self, parties: Sequence[str]) -> Mapping[str, PartyFigures]:
         """One entry for each customer that the ERP has."""

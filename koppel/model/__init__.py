@@ -12,6 +12,7 @@ from koppel.model.codec import (
     field_types,
 )
 from koppel.model.partner import ROLES, Contact, Partner
+from koppel.model.product import Product
 from koppel.model.values import PARTS, Address, Money, Ref, agree, is_currency, minor_units
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Contact",
     "Money",
     "Partner",
+    "Product",
     "Ref",
     "agree",
     "decode_canonical",

@@ -18,9 +18,14 @@ from msgspec import Raw, UnsetType
 
 from koppel.errors import Defect
 from koppel.model.partner import Contact, Partner
+from koppel.model.product import Product
 from koppel.model.values import Address, Ref
 
-ENTITIES: dict[str, type[msgspec.Struct]] = {"partner": Partner, "contact": Contact}
+ENTITIES: dict[str, type[msgspec.Struct]] = {
+    "partner": Partner,
+    "contact": Contact,
+    "product": Product,
+}
 EXTRA = "x_"
 """What the names of extra fields begin with."""
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from typing import Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
-from koppel.model.values import Money
+from koppel.model.values import Money, Text
+
+Status = Literal["for_sale", "not_for_sale", "discontinued"]
 
 
 class Tax(Struct, frozen=True, kw_only=True):
@@ -22,19 +25,27 @@ class Tax(Struct, frozen=True, kw_only=True):
     name: str = ""
 
 
-class Item(Struct, frozen=True, kw_only=True):
-    """A product or service. `number` is the seller's own (BT-155), `unit` of Rec 20 (BT-130)."""
+class Product(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A product or service as the ERP sells it.
 
-    number: str
-    name: str
-    description: str = ""
-    unit: str = "C62"
-    active: bool = True
-    salable: bool = True
-    categories: tuple[str, ...] = ()
-    taxes: tuple[Tax, ...] = ()
-    available: Decimal | None = None
-    """In the item's unit; None where no stock is kept."""
+    `number` is the seller's own (BT-155), `gtin` the item's standard number (BT-157), `unit` of
+    Rec 20 (BT-130). `list_price` is for one unit, without tax, in `currency` (ISO 4217) and before
+    any customer's conditions. `tax_rate` is in percent. `available` is what lies in stock, in the
+    unit; None where no stock is kept.
+    """
+
+    number: Text = UNSET
+    gtin: Text = UNSET
+    name: Text = UNSET
+    description: Text = UNSET
+    unit: Text = UNSET
+    category: Text = UNSET
+    list_price: Decimal | UnsetType | None = UNSET
+    currency: Text = UNSET
+    tax_category: Text = UNSET
+    tax_rate: Decimal | UnsetType | None = UNSET
+    available: Decimal | UnsetType | None = UNSET
+    status: Status | UnsetType | None = UNSET
 
 
 class Price(Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from koppel.processes.partner_promotion import Couple, Promotion, couple_by
 from koppel.processes.price_enquiry import PriceEnquiry
 from koppel.processes.settings import order_settings
 from koppel.processes.systems import Systems, written
+from koppel.processes.value_lists import ValueLists
 from koppel.processes.views import printable
 from koppel.store import Store
 from koppel.store.models import OrderLink, Process
@@ -43,6 +44,7 @@ class Orders:
         self.watch = OrderWatch(self.systems)
         self.faces = Faces(self.systems)
         self.prices = PriceEnquiry(self.systems, engine.store.clock)
+        self.lists = ValueLists(self.systems)
         self._promotion = Promotion(self.systems, couple or couple_by(engine))
         self._durable = Durable(engine.store, boundary=boundary)
 
@@ -132,6 +134,7 @@ class Orders:
     def poll(self, *, user: str = "Koppel") -> int:
         """One look at both systems; raises `TryLater` where one is away."""
         self.systems.follow()
+        self.lists.follow()
         changed = self.watch.poll_erp() + self.faces.poll()
         return changed + self.watch.poll_crm(
             lambda resource, record: self.begin(resource, record, user=user)

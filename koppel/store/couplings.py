@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -113,6 +114,11 @@ class CouplingStore:
         """How far a side has been read; None before the first time."""
         row = Cursor.objects.filter(entity=entity, side=side).first()
         return row.value if row else None
+
+    def cursor_at(self, entity: str, side: Side) -> datetime | None:
+        """When a side was last read through; None before the first time."""
+        row = Cursor.objects.filter(entity=entity, side=side).first()
+        return row.moved_at if row else None
 
     def move_cursors(self, values: Mapping[tuple[str, Side], str]) -> None:
         """Move cursors, together with whatever else is in the transaction."""

@@ -579,3 +579,11 @@ class OrderLink(models.Model):
             models.Index(fields=["crm_resource", "crm_id"], name="order_of_crm"),
             models.Index(fields=["state"], name="order_state"),
         ]
+
+
+class KeptAnswer(models.Model):
+    """What a system answered to a question, for when it is away."""
+
+    question = models.CharField(max_length=300, primary_key=True)
+    answer = models.BinaryField()
+    at = models.DateTimeField(db_index=True)

@@ -13,6 +13,7 @@ from koppel.errors import NeedsUser
 from koppel.store.address import database_settings, is_server, shown
 
 if TYPE_CHECKING:
+    from koppel.store.answers import AnswerStore
     from koppel.store.auditlog import AuditLog
     from koppel.store.audits import AlarmStore, AuditStore
     from koppel.store.calls import CallStore
@@ -49,6 +50,7 @@ class Store:
     def __init__(
         self, clock: Clock, key: bytes, find_key: Callable[[], bytes] | None = None
     ) -> None:
+        from koppel.store.answers import AnswerStore
         from koppel.store.auditlog import AuditLog
         from koppel.store.audits import AlarmStore, AuditStore
         from koppel.store.calls import CallStore
@@ -87,6 +89,7 @@ class Store:
         self.replica: ReplicaStore = ReplicaStore(clock)
         self.pairs: PairStore = PairStore()
         self.lease: LeaseStore = LeaseStore(clock)
+        self.answers: AnswerStore = AnswerStore(clock)
         self.hints: HintStore = HintStore(clock)
         self.pulses: PulseStore = PulseStore(clock)
         self.gates: GateStore = GateStore(clock)

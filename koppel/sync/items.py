@@ -46,7 +46,8 @@ def judge_items(a: Features, b: Features, rarity: Rarity, rule: MatchRule) -> Ju
         high = rule.couple - 0.01
     if name.ratio >= _SURE and not any(one.points < 0 for one in codes + sizes):
         low = rule.review
-    if gtin and (unlike or against):
+    if (gtin and (unlike or against)) or (proven and unlike and not against):
+        # Renamed, or another article altogether: a person knows.
         low = rule.review
     return Judged(tuple(evidence), min(low, high), high)
 

@@ -47,10 +47,12 @@ def trouble(status: int, message: str) -> JsonResponse:
     return JsonResponse({"ok": False, "message": message}, status=status)
 
 
-def verified(request: HttpRequest, connection: str, *, once: bool) -> HttpResponse | None:
-    """None if the message may be read; else the refusal."""
+def verified(
+    request: HttpRequest, connection: str, *, once: bool, largest: int = LARGEST
+) -> HttpResponse | None:
+    """None if the message may be read; else the refusal. `largest`: of its body, in bytes."""
     # The second for messages in chunks, which tell no length beforehand.
-    if int(request.META.get("CONTENT_LENGTH") or 0) > LARGEST or len(request.body) > LARGEST:
+    if int(request.META.get("CONTENT_LENGTH") or 0) > largest or len(request.body) > largest:
         return trouble(413, "The message is too large.")
     fine = current().signed(
         connection,

@@ -15,6 +15,7 @@ from koppel.web import (
     order_pages,
     orders,
     pages,
+    prices,
     records,
     runs,
     setup,
@@ -90,6 +91,10 @@ urlpatterns: list[URLPattern] = [
     path("api/orders/<str:connection>/<str:resource>/<str:record>", orders.order, name="order"),
     path(
         "api/figures/<str:connection>/<str:resource>/<str:record>", orders.figures, name="figures"
+    ),
+    path("api/prices/<str:connection>/<str:resource>/<str:record>", prices.prices, name="prices"),
+    path(
+        "api/products/<str:connection>/<str:resource>/<str:record>", prices.product, name="product"
     ),
     path("processes/<str:process>", orders.process, name="process"),
     path("processes/<str:process>/retry", order_pages.retry, name="process_retry"),

@@ -24,7 +24,8 @@ from koppel_creme.resources import resource
 from koppel_creme.session import Session
 
 from lab.world import Address, CrmOrganisation, Person, World, build
-from lab.world_sales import PRODUCTS, Document, SaleLine, orders, quotes
+from lab.world_products import TYPED
+from lab.world_sales import Document, SaleLine, orders, quotes
 
 ROLES = {
     "customer": (persons.REL_SUB_CUSTOMER_SUPPLIER, False),
@@ -132,17 +133,15 @@ class Sales:
         self.orders: dict[str, int] = {}
 
     def enter(self, world: World) -> None:
-        """All of them; products are kept in the ERP's category until somebody sorts them."""
-        for number, product in enumerate(PRODUCTS):
-            kind = "products.service" if product.service else "products.product"
+        """All of them; products as salespeople type them: no stock, no status, no category."""
+        for number, product in enumerate(TYPED):
             fields = {
                 "name": product.name,
                 "erp_code": product.code,
                 "unit_price": str(product.price),
                 "unit": product.unit,
             }
-            fields |= {"reference": product.code} if product.service else {"stock": product.stock}
-            self.products[product.code] = self.make(number, kind, fields)
+            self.products[product.code] = self.make(number, "products.product", fields)
         for number, document in enumerate(quotes(world)):
             self.quotes[document.key] = self.document(number, "billing.quote", document)
         for number, document in enumerate(orders(world)):

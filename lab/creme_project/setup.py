@@ -138,10 +138,11 @@ def people() -> None:
     from creme.creme_core.auth.special import special_perm_registry
     from creme.creme_core.models import CremeUser
 
-    own = [p for p in special_perm_registry.permissions if p.id.startswith("koppel")]
+    own = {p.id: p for p in special_perm_registry.permissions if p.id.startswith("koppel")}
+    lists = own.pop("koppel_creme-keep_lists")
     roles = {
-        "koppel": coupling_role(),
-        "clara": sales_role("Sales, may synchronise", own),
+        "koppel": coupling_role(lists),
+        "clara": sales_role("Sales, may synchronise", list(own.values())),
         "paul": sales_role("Sales", []),
     }
     for username, (first_name, last_name, email) in USERS.items():
@@ -156,7 +157,7 @@ def people() -> None:
             )
 
 
-def coupling_role():
+def coupling_role(*special):
     """All rights on partners, products, quotes, orders and invoices; a look at opportunities."""
     from creme import billing, opportunities, persons, products
     from creme.creme_core.auth.entity_credentials import EntityCredentials
@@ -178,6 +179,7 @@ def coupling_role():
     ]
     role, _new = UserRole.objects.get_or_create(name="Koppel")
     role.allowed_apps = ["persons", "products", "billing", "opportunities"]
+    role.special_permissions = special
     role.save()
     types = [ContentType.objects.get_for_model(model) for model in models]
     role.creatable_ctypes.set(types)

@@ -36,7 +36,7 @@ class Side:
                 load_mapping(shipped_mapping(name, entity), source=f"{name}/{entity}.toml"),
                 resources,
             )
-            for entity in ("partner", "contact")
+            for entity in ("partner", "contact", "product")
         }
         self.links: dict[str, str] = {}
 
@@ -199,7 +199,7 @@ def test_a_partner_that_went_across_is_no_edit_on_its_way_back(
     assert crm.mappers["partner"].put(returned, ours, crm.locate) == {}
 
 
-@pytest.mark.parametrize("entity", ["partner", "contact"])
+@pytest.mark.parametrize("entity", ["partner", "contact", "product"])
 def test_the_default_rules_fit_both_systems(crm: Side, erp: Side, entity: str) -> None:
     rule = load_rule(default_rule(entity), source=f"{entity}.toml")
     mappers: dict[Any, Mapper] = {"crm": crm.mappers[entity], "erp": erp.mappers[entity]}

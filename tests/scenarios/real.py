@@ -88,6 +88,12 @@ class RealPair:
         again = self.run()
         assert again.counts["writes"] == 0, again.counts
 
+    def waits(self, entity: str) -> dict[str, str]:
+        """Record -> the reason why it is in quarantine."""
+        with self.engine() as engine:
+            rows = engine.store.inbox.quarantine()
+            return {row.record: row.reason for row in rows if row.entity == entity}
+
     def coupled(self, entity: str = "partner") -> dict[str, str]:
         """CRM id -> ERP id of the active couplings."""
         with self.engine() as engine:

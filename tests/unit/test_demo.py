@@ -28,8 +28,8 @@ from lab.truth import Truth
 from lab.world import CrmOrganisation, ErpPartner, build
 
 RESULT = Coupled(
-    partners=294, contacts=645, review=12, conflicts=3, quarantine=0, writes=622, of_pairs=214,
-    pairs=220, wrong=0,
+    partners=294, contacts=645, products=37, review=12, conflicts=3, quarantine=0, writes=622,
+    of_pairs=214, pairs=220, wrong=0,
 )  # fmt: skip
 
 

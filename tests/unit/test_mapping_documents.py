@@ -225,7 +225,7 @@ def test_every_shipped_order_mapping_can_be_read(path: Path) -> None:
 
 
 @pytest.mark.parametrize("side", ["crm", "erp"])
-@pytest.mark.parametrize("entity", ["partner", "contact"])
+@pytest.mark.parametrize("entity", ["partner", "contact", "product"])
 def test_every_field_of_a_shipped_mapping_has_an_owner(entity: str, side: str) -> None:
     rule = load_rule(default_rule(entity), source=entity)
     ruled = set(rule.fields) | {name for names in rule.groups.values() for name in names}

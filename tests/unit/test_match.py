@@ -344,6 +344,8 @@ def test_products_are_coupled_by_their_numbers_only() -> None:
         "different"
     )
     gtin = {"gtin": "4006381333931"}
+    other = compared(product(number="P-12", name="Pumpe"), product(number="P-12", name="Ventil"))
+    assert other.band == "review"
     assert compared(product(name="Pumpe", **gtin), product(name="Pump", **gtin)).band == "couple"
 
 

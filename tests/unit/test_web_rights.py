@@ -89,6 +89,8 @@ TABLE: dict[str, str | tuple[str, ...]] = {
     "transfer": "signed",
     "order": "signed",
     "figures": "signed",
+    "prices": "signed",
+    "product": "signed",
     "home": EVERYBODY,
     "coupling": EVERYBODY,
     "record": EVERYBODY,

@@ -33,14 +33,18 @@ class KoppelCremeConfig(CremeAppConfig):
     def register_permissions(self, special_perm_registry) -> None:
         from . import rights
 
-        special_perm_registry.register(rights.synchronise_now, rights.transfer_order)
+        special_perm_registry.register(
+            rights.synchronise_now, rights.transfer_order, rights.take_prices, rights.keep_lists
+        )
 
     def register_bricks(self, brick_registry) -> None:
         from . import bricks
 
         brick_registry.register(bricks.KoppelBrick, bricks.FiguresBrick)
+        if apps.is_installed("creme.products"):
+            brick_registry.register(bricks.ProductBrick)
         if apps.is_installed("creme.billing"):
-            brick_registry.register(bricks.OrderBrick)
+            brick_registry.register(bricks.OrderBrick, bricks.PricesBrick)
 
     def register_buttons(self, button_registry) -> None:
         if apps.is_installed("creme.billing"):
@@ -51,4 +55,6 @@ class KoppelCremeConfig(CremeAppConfig):
     def register_setting_keys(self, setting_key_registry) -> None:
         from . import setting_keys
 
-        setting_key_registry.register(setting_keys.placed, setting_keys.sales_placed)
+        setting_key_registry.register(
+            setting_keys.placed, setting_keys.sales_placed, setting_keys.products_placed
+        )

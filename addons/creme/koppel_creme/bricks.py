@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from . import card, rights, sales
 from .resources import resource_of
-from .views.page import last_result, last_transfer
+from .views.page import last_prices, last_result, last_transfer
 
 
 def _products() -> tuple[Any, ...]:
@@ -105,6 +105,60 @@ class OrderBrick(SimpleBrick):
             told=sales.order(kind.name, entity.pk),
             resource=kind.name,
             result=last_transfer(context["request"], kind.name, entity.pk),
+            **extra,
+        )
+
+    def detailview_display(self, context: dict) -> str:
+        return self._render(self.get_template_context(context))
+
+
+class ProductBrick(SimpleBrick):
+    """Stock, price and price lists of a product in the ERP."""
+
+    id = SimpleBrick.generate_id("koppel_creme", "product")
+    verbose_name = _("Koppel: product in the ERP")
+    description = _(
+        "Shows stock, list price, tax and price lists of this product in the ERP.\nApp: Koppel"
+    )
+    template_name = "koppel_creme/bricks/sales.html"
+    target_ctypes = _products()
+    dependencies = target_ctypes
+
+    def get_template_context(self, context: dict, **extra: Any) -> dict:
+        entity = context["object"]
+        return super().get_template_context(
+            context,
+            told=sales.product(entity.pk),
+            resource=resource_of(type(entity)).name,
+            **extra,
+        )
+
+    def detailview_display(self, context: dict) -> str:
+        return self._render(self.get_template_context(context))
+
+
+class PricesBrick(SimpleBrick):
+    """The prices of a quote or a sales order beside the ERP's, and the button that takes them."""
+
+    id = SimpleBrick.generate_id("koppel_creme", "prices")
+    verbose_name = _("Koppel: prices in the ERP")
+    description = _(
+        "Compares the prices of this document with those that the ERP asks of the customer.\n"
+        "App: Koppel"
+    )
+    template_name = "koppel_creme/bricks/prices.html"
+    target_ctypes = _orders()
+    dependencies = "*"
+
+    def get_template_context(self, context: dict, **extra: Any) -> dict:
+        entity = context["object"]
+        kind = resource_of(type(entity))
+        user = context["user"]
+        return super().get_template_context(
+            context,
+            resource=kind.name,
+            result=last_prices(context["request"], kind.name, entity.pk),
+            may_take=user.has_special_perm(rights.take_prices) and user.has_perm_to_change(entity),
             **extra,
         )
 

@@ -31,7 +31,18 @@ class Extra:
     values: tuple[str, ...] = ()
 
 
+STATUSES = ("For sale", "Not for sale", "Discontinued")
+"""What the ERP says of a product; Creme itself has no such mark."""
+
 ERP_CODE = Extra("erp_code", gettext_noop("ERP code"), CustomField.STR)
+PRODUCT_FIELDS = (
+    ERP_CODE,
+    Extra("gtin", gettext_noop("GTIN"), CustomField.STR),
+    Extra("erp_status", gettext_noop("Status in the ERP"), CustomField.ENUM, STATUSES),
+    Extra("erp_currency", gettext_noop("Currency of the unit price"), CustomField.STR),
+    Extra("tax_category", gettext_noop("Tax category"), CustomField.STR),
+    Extra("tax_rate", gettext_noop("VAT in percent"), CustomField.FLOAT),
+)
 ORDER_FIELDS = (
     Extra("erp_number", gettext_noop("ERP order number"), CustomField.STR),
     Extra("customer_reference", gettext_noop("Customer's reference"), CustomField.STR),
@@ -39,7 +50,7 @@ ORDER_FIELDS = (
     Extra("incoterm", gettext_noop("Delivery terms (Incoterms)"), CustomField.ENUM, INCOTERMS),
 )
 EXTRAS: dict[str, tuple[Extra, ...]] = {
-    "products.product": (ERP_CODE,),
+    "products.product": PRODUCT_FIELDS,
     "products.service": (ERP_CODE,),
     "billing.quote": ORDER_FIELDS,
     "billing.salesorder": ORDER_FIELDS,

@@ -19,13 +19,16 @@ class Populator(BasePopulator):
     SETTING_VALUES = [
         SettingValue(key=setting_keys.placed, value=True),
         SettingValue(key=setting_keys.sales_placed, value=True),
+        SettingValue(key=setting_keys.products_placed, value=True),
     ]
 
     def populate(self) -> None:
-        placed = SettingValue.objects.filter(key_id=setting_keys.sales_placed.id).exists()
+        keys = (setting_keys.sales_placed, setting_keys.products_placed)
+        placed = [SettingValue.objects.filter(key_id=key.id).exists() for key in keys]
         super().populate()
-        if not placed:
-            self._place_sales()
+        for done, place in zip(placed, (self._place_sales, self._place_products), strict=True):
+            if not done:
+                place()
 
     def _already_populated(self) -> bool:
         return SettingValue.objects.filter(key_id=setting_keys.placed.id).exists()
@@ -36,7 +39,8 @@ class Populator(BasePopulator):
     def _place_sales(self) -> None:
         _place(FiguresBrick, [get_organisation_model()], order=3)
         for kind in resources().values():
-            extras.make(kind.name, kind.model)
+            if kind.app != "products":
+                extras.make(kind.name, kind.model)
         if apps.is_installed("creme.products"):
             extras.make_categories()
             _place(KoppelBrick, [resources()["products.product"].model])
@@ -49,6 +53,19 @@ class Populator(BasePopulator):
                 ButtonMenuItem.objects.proxy(
                     button=TransferButton, order=1, model=model
                 ).get_or_create()
+
+    def _place_products(self) -> None:
+        for kind in resources().values():
+            if kind.app == "products":
+                extras.make(kind.name, kind.model)
+        if apps.is_installed("creme.products"):
+            from .bricks import ProductBrick
+
+            _place(ProductBrick, ProductBrick.target_ctypes, order=3)
+        if apps.is_installed("creme.billing"):
+            from .bricks import PricesBrick
+
+            _place(PricesBrick, PricesBrick.target_ctypes, order=3)
 
 
 def _place(brick, models, order: int = 2, zone: int = BrickDetailviewLocation.RIGHT) -> None:

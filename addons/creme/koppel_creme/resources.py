@@ -147,11 +147,13 @@ def _make() -> dict[str, Resource]:
 def _catalog() -> Iterable[Resource]:
     from creme.products import get_product_model, get_service_model
 
+    from .parts.catalog import ItemColumns
+
     for name, model in (
         ("products.product", get_product_model()),
         ("products.service", get_service_model()),
     ):
-        yield Resource(name, model, (Columns(model, extras.CATEGORIES), CustomFields(model)))
+        yield Resource(name, model, (ItemColumns(model, extras.CATEGORIES), CustomFields(model)))
 
 
 def _documents() -> Iterable[Resource]:

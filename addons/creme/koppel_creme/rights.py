@@ -14,3 +14,18 @@ transfer_order = SpecialPermission(
     verbose_name=_("Koppel: transfer orders"),
     description=_("Can hand a quote or a sales order over to the ERP"),
 )
+
+take_prices = SpecialPermission(
+    id="koppel_creme-take_prices",
+    verbose_name=_("Koppel: take the ERP's prices over"),
+    description=_("Can set the prices of a quote's or a sales order's lines to those of the ERP"),
+)
+
+keep_lists = SpecialPermission(
+    id="koppel_creme-keep_lists",
+    verbose_name=_("Koppel: keep value lists"),
+    description=_(
+        "Can add payment terms, currencies, VAT rates and product categories that the ERP has; "
+        "meant for the user behind Koppel's interface"
+    ),
+)

@@ -7,7 +7,7 @@ as it came, amounts are written as the user writes numbers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -53,6 +53,9 @@ _WORDS = {
     "invoice": gettext_noop("Invoice"),
     "credit_note": gettext_noop("Credit note"),
     "exception": gettext_noop("Needs attention"),
+    "for_sale": gettext_noop("For sale"),
+    "not_for_sale": gettext_noop("Not for sale"),
+    "discontinued": gettext_noop("Discontinued"),
 }
 """Koppel's and the ERP's words for states, in the user's language; any other is shown as it is."""
 
@@ -104,10 +107,10 @@ def order(resource: str, pk: int, *, fresh: bool = False) -> Told:
     if asked.trouble:
         return Told(trouble=asked.trouble)
     body = asked.body
-    currency = _text(body.get("currency"))
+    currency = as_text(body.get("currency"))
     tiles = [
         (_("State"), _word(body.get("state"))),
-        (_("Number in the ERP"), _text(body.get("erp_number"))),
+        (_("Number in the ERP"), as_text(body.get("erp_number"))),
         (_("Status in the ERP"), _word(body.get("erp_status"))),
         (_("Payment"), _word(body.get("payment"))),
         (_("Dunning"), _dunning(body.get("dunning"))),
@@ -129,7 +132,7 @@ def figures(pk: int, *, fresh: bool = False) -> Told:
     if asked.trouble:
         return Told(trouble=asked.trouble)
     body = asked.body
-    currency = _text(body.get("currency"))
+    currency = as_text(body.get("currency"))
     names = {
         "turnover": _("Turnover"),
         "open_items": _("Open items"),
@@ -151,6 +154,44 @@ def figures(pk: int, *, fresh: bool = False) -> Told:
         _table(_("Invoices"), body.get("invoices"), _invoices(), currency),
     )
     return _told(body, tiles, tables)
+
+
+def product(pk: int, *, fresh: bool = False) -> Told:
+    """Stock, price, tax and the price lists' steps of a product, as the ERP has them."""
+    asked = _ask(f"/api/products/{conf.connection()}/products.product/{pk}", fresh)
+    if asked.unknown:
+        return Told(trouble=_("Koppel has no product of the ERP for this one; it is not coupled."))
+    if asked.trouble:
+        return Told(trouble=asked.trouble)
+    body = asked.body
+    currency, unit = as_text(body.get("currency")), as_text(body.get("unit"))
+    tiles = [
+        (_("Number in the ERP"), as_text(body.get("code"))),
+        (_("Status in the ERP"), _word(body.get("status"))),
+        (_("In stock"), _in(body.get("quantity"), unit)),
+        (_("In stock when all is done that is planned"), _in(body.get("forecast_quantity"), unit)),
+        (_("List price"), _cell(body.get("list_price"), "money", currency)),
+        (_("VAT in percent"), _cell(body.get("tax_percent"), "number")),
+        (_("Category"), as_text(body.get("category"))),
+    ]
+    steps = (
+        Column(("price_list",), _("Price list")),
+        Column(("from_quantity",), _("From quantity"), "number"),
+        Column(("unit_price",), _("Price"), "money"),
+        Column(("valid_from",), _("Valid from"), "date"),
+        Column(("valid_to",), _("Valid to"), "date"),
+    )
+    told = _told(body, tiles, (_table(_("Price lists"), body.get("breaks"), steps, currency),))
+    old = as_age(body.get("breaks_age_seconds"))
+    if body.get("breaks") and body.get("breaks_age_seconds"):
+        told = replace(told, messages=(*told.messages, f"{_('Price lists')}: {old}"))
+    return told
+
+
+def _in(value: Any, unit: str) -> str:
+    """A quantity with its unit."""
+    text = _cell(value, "number")
+    return f"{text} {unit}".strip() if text else ""
 
 
 @dataclass(frozen=True)
@@ -178,8 +219,8 @@ def transfer(resource: str, pk: int, username: str) -> Transfer:
             ),
         )
     ok = body["ok"] or (body["status"] == 200 and body.get("state") in ("running", "waiting"))
-    number = _text(body.get("erp_number"))
-    message = _text(body.get("message"))
+    number = as_text(body.get("erp_number"))
+    message = as_text(body.get("message"))
     if not message:
         message = _("Transferred.") if ok else _("Koppel refused; its log tells more.")
     return Transfer(ok, message, number, card.link(body.get("url")), _sentences(body.get("lines")))
@@ -191,7 +232,7 @@ def _ask(path: str, fresh: bool) -> card.Asked:
 
 def _told(body: Mapping[str, Any], tiles: Sequence[tuple[str, str]], tables: Any) -> Told:
     return Told(
-        age=_age(body.get("age_seconds")),
+        age=as_age(body.get("age_seconds")),
         url=card.link(body.get("url")),
         tiles=tuple((label, text) for label, text in tiles if text),
         tables=tuple(table for table in tables if table.rows),
@@ -263,7 +304,7 @@ def _table(title: str, told: Any, columns: tuple[Column, ...], currency: str) ->
 
 
 def _row(row: Mapping[str, Any], columns: tuple[Column, ...], currency: str) -> tuple[Cell, ...]:
-    own = _text(row.get("currency")) or currency
+    own = as_text(row.get("currency")) or currency
     return tuple(
         Cell(
             column.kind,
@@ -286,19 +327,19 @@ def _cell(value: Any, kind: str, currency: str = "") -> str:
     if value is None or isinstance(value, Mapping | list):
         return ""
     if kind in ("money", "number"):
-        return _number(value, currency if kind == "money" else "", places=2 * (kind == "money"))
+        return as_number(value, currency if kind == "money" else "", places=2 * (kind == "money"))
     if kind == "date":
         return _date(value)
-    return _word(value) if kind == "word" else _text(value)
+    return _word(value) if kind == "word" else as_text(value)
 
 
-def _number(value: Any, currency: str, places: int) -> str:
+def as_number(value: Any, currency: str, places: int) -> str:
     try:
         number = Decimal(str(value))
     except InvalidOperation:
-        return _text(value)
+        return as_text(value)
     if not number.is_finite():
-        return _text(value)
+        return as_text(value)
     if places == 0:
         places = max(0, -int(number.normalize().as_tuple().exponent))
     text = number_format(number, decimal_pos=places, force_grouping=True)
@@ -309,23 +350,23 @@ def _date(value: Any) -> str:
     try:
         return date_format(date.fromisoformat(str(value)[:10]), "SHORT_DATE_FORMAT")
     except ValueError:
-        return _text(value)
+        return as_text(value)
 
 
 def _word(value: Any) -> str:
-    text = _text(value)
+    text = as_text(value)
     known = _WORDS.get(text.replace(" ", "_").replace("-", "_").lower())
     if known is None:
         return text
     return _(known) if known else ""
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
     return "" if value is None or isinstance(value, Mapping | list | bool) else str(value)
 
 
 def _sentences(told: Any) -> tuple[str, ...]:
-    return tuple(filter(None, map(_text, told))) if isinstance(told, list) else ()
+    return tuple(filter(None, map(as_text, told))) if isinstance(told, list) else ()
 
 
 def _dunning(told: Any) -> str:
@@ -341,7 +382,7 @@ def _dunning(told: Any) -> str:
 def _credit(told: Any, currency: str) -> list[tuple[str, str]]:
     if not isinstance(told, Mapping):
         return []
-    currency = _text(told.get("currency")) or currency
+    currency = as_text(told.get("currency")) or currency
     found = [
         (_("Credit limit"), _cell(told.get("limit", told.get("credit_limit")), "money", currency)),
         (_("Exposure"), _cell(told.get("exposure"), "money", currency)),
@@ -349,7 +390,7 @@ def _credit(told: Any, currency: str) -> list[tuple[str, str]]:
     return [(label, text) for label, text in found if text]
 
 
-def _age(seconds: Any) -> str:
+def as_age(seconds: Any) -> str:
     """How old the figures are, in words."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
         return ""

@@ -24,6 +24,10 @@ class Session:
             self._kept[key] = make()
         return self._kept[key]
 
+    def forget(self) -> None:
+        """Read everything anew: a table has got a new value."""
+        self._kept.clear()
+
     def outward(self, model) -> dict[int, str]:
         """For a small table behind a choice: its primary keys, each with the stable wire value.
 

@@ -10,6 +10,14 @@ placed = SettingKey(
     hidden=True,
 )
 
+products_placed = SettingKey(
+    id="koppel_creme-products_placed",
+    description="Koppel's blocks and fields for products and prices were put in place once.",
+    app_label="koppel_creme",
+    type=SettingKey.BOOL,
+    hidden=True,
+)
+
 sales_placed = SettingKey(
     id="koppel_creme-sales_placed",
     description="Koppel's blocks, button and fields for sales were put in place once.",

@@ -13,6 +13,8 @@ urlpatterns = [
     path("api/v1/fetch", api.fetch, name="koppel_creme__fetch"),
     path("api/v1/find", api.find, name="koppel_creme__find"),
     path("api/v1/write", api.write, name="koppel_creme__write"),
+    path("api/v1/lists", api.lists, name="koppel_creme__lists"),
+    path("api/v1/keep", api.keep, name="koppel_creme__keep"),
     path("api/v1/recover", api.recover, name="koppel_creme__recover"),
     path(
         "synchronise/<str:resource>/<int:entity_id>",
@@ -20,5 +22,11 @@ urlpatterns = [
         name="koppel_creme__synchronise",
     ),
     path("transfer/<str:resource>/<int:entity_id>", page.transfer, name="koppel_creme__transfer"),
+    path("prices/<str:resource>/<int:entity_id>", page.prices, name="koppel_creme__prices"),
+    path(
+        "prices/<str:resource>/<int:entity_id>/take",
+        page.take_prices,
+        name="koppel_creme__take_prices",
+    ),
     path("refresh/<str:resource>/<int:entity_id>", page.refresh, name="koppel_creme__refresh"),
 ]

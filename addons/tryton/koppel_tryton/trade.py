@@ -1,6 +1,7 @@
 """What Koppel watches beside parties: products, prices, sales, deliveries, invoices, dunnings."""
 
-from trytond.pool import PoolMeta
+from trytond.pool import Pool, PoolMeta
+from trytond.rpc import RPC
 
 from .parts import Part
 from .watched import Watched
@@ -53,13 +54,18 @@ class Product(Watched, metaclass=PoolMeta):
         "product.product",
         parts=(
             Part("product.list_price", "product"),
+            Part("product.identifier", "product"),
             Part("stock.move", "product", summed=True),
             Part(
                 "product.template",
                 of="template",
                 parts=(
                     Part("product.list_price", "template"),
-                    Part("product.template-product.category", "template"),
+                    Part(
+                        "product.template-product.category",
+                        "template",
+                        parts=(Part("product.category", of="category"),),
+                    ),
                     Part(
                         "product.category-customer-account.tax",
                         "category",
@@ -78,6 +84,45 @@ class PriceList(Watched, metaclass=PoolMeta):
     koppel_parts = Part(
         "product.price_list", parts=(Part("product.price_list.line", "price_list"),)
     )
+
+    @classmethod
+    def __setup__(cls):
+        super().__setup__()
+        cls.__rpc__.update({"koppel_breaks": RPC()})
+
+    @classmethod
+    def koppel_breaks(cls, product):
+        """The steps of the company's price lists for a product, by the lists' own formulas.
+
+        Rows of {"price_list", "quantity" (from it on), "unit_price", "tax_included"}, for one of
+        the product's default unit in the company's currency. A step that changes nothing is left
+        out, and so is a list without a price for the product.
+        """
+        product = Pool().get("product.product")(product)
+        categories = set()
+        for category in product.categories_all:
+            while category:
+                categories.add(category.id)
+                category = category.parent
+        rows = []
+        for price_list in cls.search([], order=[("name", "ASC")]):
+            starts = {0.0}
+            for line in price_list.lines:
+                fits = line.product in (None, product) and (
+                    line.category is None or line.category.id in categories
+                )
+                if fits and line.quantity:
+                    starts.add(line.quantity)
+            before = None
+            for start in sorted(starts):
+                price = price_list.compute(product, start, product.default_uom)
+                if price != before:
+                    rows.append({
+                        "price_list": price_list.name, "quantity": start, "unit_price": price,
+                        "tax_included": bool(price_list.tax_included),
+                    })  # fmt: skip
+                before = price
+        return rows
 
 
 class PaymentTerm(Watched, metaclass=PoolMeta):

@@ -16,6 +16,7 @@ import msgspec
 from koppel.connectors.base import (
     Capabilities,
     ChangePage,
+    Choice,
     Cursor,
     FieldInfo,
     Fields,
@@ -253,6 +254,22 @@ class CremeConnector:
         self._known(write.resource)
         answer = self._post("recover", {"write": wire.wish(write)}, wire.RecoverAnswer)
         return None if answer.outcome is None else self._outcome(write, answer.outcome)
+
+    # Beside records.
+
+    def value_lists(self) -> Mapping[str, Sequence[Choice]]:
+        """The lists that people choose from, by name; their values are names, codes or rates."""
+        answer = self._get("lists", {}, wire.ListsAnswer)
+        return {
+            name: tuple(Choice(value, value) for value in values)
+            for name, values in answer.lists.items()
+        }
+
+    def keep_values(self, name: str, values: Sequence[Choice]) -> Sequence[str]:
+        """Add to a list what it lacks; the values that are new. `NeedsUser` without the right."""
+        told = [{"code": one.value, "label": one.label} for one in values]
+        payload = {"list": name, "values": told}
+        return tuple(self._post("keep", payload, wire.KeepAnswer, effect=True).made)
 
     # The wire.
 

@@ -58,6 +58,16 @@ class HealthAnswer(Struct, frozen=True):
     notes: list[str] = []
 
 
+class ListsAnswer(Struct, frozen=True):
+    lists: dict[str, list[str]]
+    may_keep: bool = False
+
+
+class KeepAnswer(Struct, frozen=True):
+    values: list[str]
+    made: list[str]
+
+
 class WireChoice(Struct, frozen=True):
     value: str
     label: str = ""

@@ -9,12 +9,15 @@ from decimal import Decimal
 from typing import Any
 
 from koppel.connectors.base import (
+    Choice,
     Document,
     Fields,
+    Gone,
     OrderComparison,
     OrderLine,
     PartyFigures,
     PriceAnswer,
+    PriceBreak,
     TaxSum,
 )
 from koppel.connectors.tryton.documents import Documents
@@ -70,6 +73,50 @@ class Asker:
             unit=codes.unit(found["unit"]) or "",
             at=datetime.fromtimestamp(self._session.server_date or 0, UTC),
         )
+
+    def breaks(self, product: str) -> tuple[PriceBreak, ...]:
+        """See `SalesFunctions.price_breaks`. Tryton's price lists know no dates."""
+        if not self._documents.has("product.price_list"):
+            return ()
+        found = self._documents.fetch("product.product", [product])[product]
+        if isinstance(found, Gone):
+            raise NeedsUser(f"Tryton has no product {product}", place=self._session.name)
+        rows = self._session.call("product.price_list", "koppel_breaks", int(product))
+        return tuple(
+            PriceBreak(
+                price_list=row["price_list"],
+                from_quantity=exact(row["quantity"]) or ZERO,
+                unit_price=row["unit_price"],
+                currency=found.fields["currency"] or "",
+                unit=found.fields["unit"] or "",
+                tax_included=row["tax_included"],
+            )
+            for row in rows
+        )
+
+    def lists(self) -> dict[str, tuple[Choice, ...]]:
+        """See `SalesFunctions.value_lists`: what is not archived, and taxes that customers pay."""
+
+        def named(model: str, code: str, label: str) -> tuple[Choice, ...]:
+            rows = self._session.call(
+                model, "search_read", [], 0, None, [[code, "ASC"]], [code, label]
+            )
+            return tuple(Choice(row[code], row[label] or row[code]) for row in rows if row[code])
+
+        categories = self._session.call(
+            "product.category", "search_read", [["accounting", "=", True]], 0, None, None,
+            ["customer_taxes"],
+        )  # fmt: skip
+        taxes = {tax for row in categories for tax in row["customer_taxes"]}
+        rates = {self._documents.codes.tax(tax)["rate"] for tax in taxes} - {None}
+        percents = sorted(rate * 100 for rate in rates)
+        return {
+            "payment_terms": named("account.invoice.payment_term", "name", "description"),
+            "currencies": named("currency.currency", "code", "name"),
+            "tax_rates": tuple(
+                Choice(f"{one.normalize():f}", f"{one.normalize():f} %") for one in percents
+            ),
+        }
 
     def _currency(self, code: str) -> int | None:
         return self._documents.codes.number(CODED["currency"], code)

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from koppel.connectors.base import (
     Capabilities,
     ChangePage,
+    Choice,
     Cursor,
     Document,
     Fields,
@@ -31,6 +32,7 @@ from koppel.connectors.base import (
     Outcome,
     PartyFigures,
     PriceAnswer,
+    PriceBreak,
     Record,
     Resource,
     Unknown,
@@ -316,6 +318,12 @@ class TrytonConnector:
         return self._guarded(
             lambda: self._trade.price(party, product, quantity, unit, date, currency)
         )
+
+    def price_breaks(self, *, product: str) -> Sequence[PriceBreak]:
+        return self._guarded(lambda: self._trade.breaks(product))
+
+    def value_lists(self) -> Mapping[str, Sequence[Choice]]:
+        return self._guarded(self._trade.lists)
 
     def party_figures(self, parties: Sequence[str]) -> Mapping[str, PartyFigures]:
         return self._guarded(lambda: self._trade.figures(parties))

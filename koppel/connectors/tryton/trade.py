@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from koppel.connectors.base import (
     Capabilities,
     ChangePage,
+    Choice,
     Cursor,
     Document,
     Fields,
@@ -20,6 +21,7 @@ from koppel.connectors.base import (
     Outcome,
     PartyFigures,
     PriceAnswer,
+    PriceBreak,
     Record,
     Resource,
     Write,
@@ -108,6 +110,14 @@ class Trade:
     ) -> PriceAnswer:
         self._of(SALES)
         return self._asker.price(party, product, quantity, unit, day, currency)
+
+    def breaks(self, product: str) -> tuple[PriceBreak, ...]:
+        self._of(SALES)
+        return self._asker.breaks(product)
+
+    def lists(self) -> dict[str, tuple[Choice, ...]]:
+        self._of(SALES)
+        return self._asker.lists()
 
     def figures(self, parties: Sequence[str]) -> Mapping[str, PartyFigures]:
         self._of(SALES)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -119,19 +119,22 @@ def integer(options: Options) -> Lens:
 
 
 def decimal(options: Options) -> Lens:
-    """An exact decimal number, rounded half up to `scale` places (default: the native field's).
+    """An exact decimal number, rounded to `scale` places (default: the native field's).
 
-    Loses what is beyond the scale; a float is read by its shortest notation.
+    `rounding` is "half_up" (default), or "down": towards zero, for what must not be promised. Loses
+    what is beyond the scale; a float is read by its shortest notation.
     """
     scale = options.take("scale", None, int)
     if scale is None and options.info is not None:
         scale = 0 if options.info.type == "integer" else options.info.scale
     convert = _numeric(options.info.type if options.info is not None else "decimal")
     places = None if scale is None else Decimal(1).scaleb(-scale)
+    down = options.choose("rounding", "half_up", "down") == "down"
+    rounding = ROUND_DOWN if down else ROUND_HALF_UP
 
     def exact(number: Decimal) -> Decimal:
         if places is not None:
-            return number.quantize(places, rounding=ROUND_HALF_UP)
+            return number.quantize(places, rounding=rounding)
         return number
 
     def read(native: Any, _context: Context) -> Decimal | None:

@@ -2,6 +2,10 @@
 
 Creme's own code is a number. The ERP's code, which may be any text, is kept in the custom field
 `erp_code` that the add-on brings along.
+
+`category_name` is the name of the sub-category. Written, a name that Creme does not have yet is
+made below the category *From the ERP*, where Koppel's user may keep value lists; else it is
+refused, by its name.
 """
 
 from __future__ import annotations
@@ -12,14 +16,80 @@ from typing import Any
 from creme.billing import constants
 from creme.creme_core.models import CustomField, Relation
 from creme.products import get_product_model, get_service_model
+from creme.products.models import SubCategory
 from django.utils.translation import gettext as _
 
-from .. import extras, values
+from .. import extras, lists, values
 from ..errors import Invalid
 from ..session import Session
+from .columns import Columns
 
 MODELS = {"product": get_product_model, "service": get_service_model}
 RESOURCES = {"product": "products.product", "service": "products.service"}
+
+
+CATEGORY = "category_name"
+
+
+class ItemColumns(Columns):
+    """The columns of a product or a service, with the category by its name.
+
+    A sub-category brings its category along.
+    """
+
+    def describe(self, session: Session) -> list[dict[str, Any]]:
+        limit = SubCategory._meta.get_field("name").max_length
+        named = {"name": CATEGORY, "type": "text", "label": _("Category"), "max_length": limit}
+        return [*super().describe(session), named]
+
+    def writable(self, session: Session) -> dict[str, bool]:
+        return {**super().writable(session), CATEGORY: True}
+
+    def read(self, session: Session, ids: Collection[int]) -> dict[int, dict[str, Any]]:
+        records = super().read(session, ids)
+        names = self._names(session)
+        for record in records.values():
+            record[CATEGORY] = names.get(record["sub_category"])
+        return records
+
+    def _names(self, session: Session) -> dict[str, str]:
+        """The names of sub-categories by their keys; none for the one that stands for none."""
+        return session.keep(
+            "sub-categories",
+            lambda: {
+                str(uuid): name
+                for uuid, name in SubCategory.objects.values_list("uuid", "name")
+                if str(uuid) != extras.CATEGORIES["sub_category"]
+            },
+        )
+
+    def narrow(self, session: Session, queryset, match: Mapping[str, Any]):
+        queryset = super().narrow(session, queryset, match)
+        if match.get(CATEGORY):
+            queryset = queryset.filter(sub_category__name=match[CATEGORY])
+        return queryset
+
+    def assign(self, session: Session, entity, fields: Mapping[str, Any], *, new: bool) -> bool:
+        fields = dict(fields)
+        if CATEGORY in fields:
+            fields |= self._category(session, entity, fields.pop(CATEGORY))
+        elif fields.get("sub_category") and "category" not in fields:
+            fields |= self._parent(session, fields["sub_category"])
+        return super().assign(session, entity, fields, new=new)
+
+    def _category(self, session: Session, entity, name: Any) -> dict[str, str]:
+        """Both columns for a category's name; the one it has already, where that is called so."""
+        if not name:
+            return dict(self._starting(session))
+        here = entity.sub_category if entity.sub_category_id else None
+        if here is None or here.name != name:
+            here = lists.sub_category(session, name)
+        return {"category": str(here.category.uuid), "sub_category": str(here.uuid)}
+
+    def _parent(self, session: Session, key: Any) -> dict[str, str]:
+        pk = session.inward(SubCategory).get(str(key), 0)
+        found = SubCategory.objects.filter(pk=pk).select_related("category").first()
+        return {"category": str(found.category.uuid)} if found else {}
 
 
 def described_item(kind: str, label: str) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from creme.creme_core.auth.entity_credentials import EntityCredentials
 from creme.creme_core.global_info import set_global_info
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import OperationalError
+from django.db.transaction import atomic
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone, translation
 from django.views.decorators.csrf import csrf_exempt
 
 from .. import __version__, feed, reading, tokens, writing
-from ..errors import BadCall
+from .. import lists as value_lists
+from ..errors import BadCall, Refusal
 from ..resources import Resource, resource_for, resources
 from ..session import Session
 
@@ -41,6 +43,8 @@ def _endpoint(method: str) -> Callable[[_View], Callable[[HttpRequest], HttpResp
                 return _answered(request, view)
             except BadCall as error:
                 return _error(error.status, error.code, error.message)
+            except Refusal as error:
+                return _error(403, "forbidden", error.message)
             except PermissionDenied as error:
                 return _error(403, "forbidden", str(error))
             except RequestDataTooBig:
@@ -200,6 +204,19 @@ def write(session: Session, given: Any) -> Any:
     if not isinstance(batch, list):
         raise BadCall(400, "bad_write", "writes must be a list.")
     return {"outcomes": writing.write(session, batch)}
+
+
+@_endpoint("GET")
+def lists(session: Session, given: Any) -> Any:
+    """The value lists that may follow the ERP's, with what they hold."""
+    return {"lists": value_lists.known(), "may_keep": value_lists.may_keep(session)}
+
+
+@_endpoint("POST")
+def keep(session: Session, given: Any) -> Any:
+    """Add to a value list what it lacks."""
+    with atomic():
+        return value_lists.keep(session, given)
 
 
 @_endpoint("POST")

@@ -14,14 +14,17 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_POST
 
 from .. import card, rights, sales
+from .. import prices as document_prices
 from ..resources import Resource, resources
 
 logger = logging.getLogger(__name__)
 
 ORDERS = ("billing.quote", "billing.salesorder")
 FIGURES = ("persons.organisation",)
+PRODUCTS = ("products.product",)
 _RESULT = "koppel_creme-result"
 _TRANSFER = "koppel_creme-transfer"
+_PRICES = "koppel_creme-prices"
 
 
 @login_required
@@ -61,13 +64,56 @@ def transfer(request: HttpRequest, resource: str, entity_id: int) -> HttpRespons
 
 @login_required
 @require_POST
+def prices(request: HttpRequest, resource: str, entity_id: int) -> HttpResponse:
+    """Ask the ERP for its prices for a document's lines; nothing is changed."""
+    kind = _order(request, resource, entity_id)
+    document = get_object_or_404(kind.model, pk=entity_id)
+    told = document_prices.compare(kind, document, request.user)
+    return _answer(request, _PRICES, kind, entity_id, told)
+
+
+@login_required
+@require_POST
+def take_prices(request: HttpRequest, resource: str, entity_id: int) -> HttpResponse:
+    """Set the lines' prices to the ERP's. Each call is logged, the refused ones too."""
+    if resource not in ORDERS:
+        raise Http404(f"{resource} has no lines to price.")
+    kind = _pressed(request, resource, entity_id, rights.take_prices, "take prices over for")
+    document = get_object_or_404(kind.model, pk=entity_id)
+    try:
+        request.user.has_perm_to_change_or_die(document)
+    except PermissionDenied:
+        logger.warning("%s may not change %s %s.", request.user, resource, entity_id)
+        raise
+    told = document_prices.take(kind, document, request.user)
+    logger.log(
+        logging.INFO if told.ok else logging.WARNING,
+        "%s took the ERP's prices over for %s %s: %s",
+        request.user,
+        kind.name,
+        entity_id,
+        told.message,
+    )
+    return _answer(request, _PRICES, kind, entity_id, told)
+
+
+def _order(request: HttpRequest, resource: str, entity_id: int) -> Resource:
+    if resource not in ORDERS:
+        raise Http404(f"{resource} has no lines to price.")
+    return _seen(request, resource, entity_id)
+
+
+@login_required
+@require_POST
 def refresh(request: HttpRequest, resource: str, entity_id: int) -> HttpResponse:
     """Ask the ERP anew; Creme's script then loads the block again."""
-    if resource not in (*ORDERS, *FIGURES):
+    if resource not in (*ORDERS, *FIGURES, *PRODUCTS):
         raise Http404(f"There are no figures of {resource}.")
     kind = _seen(request, resource, entity_id)
     if kind.name in ORDERS:
         told = sales.order(kind.name, entity_id, fresh=True)
+    elif kind.name in PRODUCTS:
+        told = sales.product(entity_id, fresh=True)
     else:
         told = sales.figures(entity_id, fresh=True)
     return JsonResponse({"trouble": told.trouble}, json_dumps_params={"ensure_ascii": False})
@@ -100,7 +146,7 @@ def _answer(
     key: str,
     kind: Resource,
     entity_id: int,
-    result: card.Result | sales.Transfer,
+    result: Any,
 ) -> HttpResponse:
     told = asdict(result)
     if is_ajax(request) and not result.ok:
@@ -119,6 +165,11 @@ def last_result(request: HttpRequest, resource: str, entity_id: int) -> dict[str
 def last_transfer(request: HttpRequest, resource: str, entity_id: int) -> dict[str, Any] | None:
     """What the last *Transfer to ERP* did to this document; told once, then forgotten."""
     return _last(request, _TRANSFER, resource, entity_id)
+
+
+def last_prices(request: HttpRequest, resource: str, entity_id: int) -> dict[str, Any] | None:
+    """What the ERP last said to this document's prices; told once, then forgotten."""
+    return _last(request, _PRICES, resource, entity_id)
 
 
 def _last(request: HttpRequest, key: str, resource: str, entity_id: int) -> dict[str, Any] | None:
