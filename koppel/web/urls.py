@@ -94,7 +94,9 @@ urlpatterns: list[URLPattern] = [
     ),
     path("api/prices/<str:connection>/<str:resource>/<str:record>", prices.prices, name="prices"),
     path(
-        "api/products/<str:connection>/<str:resource>/<str:record>", prices.product, name="product"
+        "api/products/<str:connection>/<str:resource>/<str:record>",
+        prices.product,
+        name="product_figures",
     ),
     path("processes/<str:process>", orders.process, name="process"),
     path("processes/<str:process>/retry", order_pages.retry, name="process_retry"),

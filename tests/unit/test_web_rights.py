@@ -90,7 +90,7 @@ TABLE: dict[str, str | tuple[str, ...]] = {
     "order": "signed",
     "figures": "signed",
     "prices": "signed",
-    "product": "signed",
+    "product_figures": "signed",
     "home": EVERYBODY,
     "coupling": EVERYBODY,
     "record": EVERYBODY,
