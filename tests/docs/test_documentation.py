@@ -180,8 +180,9 @@ def test_the_rules_in_the_how_to_are_rules() -> None:
 
 
 def test_the_settings_of_orders_in_the_how_to_are_settings() -> None:
-    (body,) = blocks("docs/how-to/hand-over-orders.md", "toml")
+    records, body = blocks("docs/how-to/hand-over-orders.md", "toml")
     assert parse_settings(body).incoming[0].decision == "hold"
+    assert parse_settings(f"{body}\n{records}").records.credit_note
 
 
 def test_the_overlay_in_the_how_to_fits_the_shipped_mapping() -> None:

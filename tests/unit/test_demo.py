@@ -115,7 +115,11 @@ def systems(
     monkeypatch.setattr(demo, "TrytonLab", tryton)
     monkeypatch.setattr(coupling, "load", lambda: None)
     monkeypatch.setattr(coupling, "couple", lambda *_: RESULT)
-    monkeypatch.setattr(coupling, "serve", lambda home, port, progress: _sleeper(home))
+
+    def serve(home: Path, port: int, progress: Any, *, hand_over: bool = False) -> Any:
+        return _sleeper(home)
+
+    monkeypatch.setattr(coupling, "serve", serve)
     yield creme, tryton
     assert _alive(tmp_path) == []
 
