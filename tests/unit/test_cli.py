@@ -206,6 +206,7 @@ def test_without_an_init_a_person_is_told_what_to_do(
 
 
 def test_a_system_that_is_away_ends_with_4(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("koppel.cli.session.PATIENCE", 0.5)
     assert shell.store().lease.take("pair crm/erp", "elsewhere:1", seconds=3600)
     text = shell("sync", code=LATER)
     assert "another Koppel is at work (elsewhere:1)" in text
