@@ -21,10 +21,13 @@ class GateStore:
         self._clock = clock
 
     def closed(self, name: str) -> tuple[float, str]:
-        """Seconds until somebody may ask again (0: now), and why not before."""
+        """Seconds until somebody may ask again (0: now), and why not before; an open gate says why
+        too where the last call was not answered."""
         row = Gate.objects.filter(name=name).first()
-        if row is None or row.closed_until is None:
+        if row is None:
             return 0.0, ""
+        if row.closed_until is None:
+            return 0.0, row.why
         return max(0.0, (row.closed_until - self._clock()).total_seconds()), row.why
 
     def all(self) -> list[Gate]:

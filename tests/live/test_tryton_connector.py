@@ -154,8 +154,10 @@ def test_settings_and_the_servers_module_reach_the_capabilities(
 
 
 def test_full_batches_take_four_calls(connector: TrytonConnector) -> None:
-    # What belongs to the server (fields, countries, own companies) is asked once, not per batch.
-    connector.write([creation(addresses=[ADDRESS])])
+    # What belongs to the server (fields, countries, own companies) is asked once, not per batch,
+    # and again after some minutes: this test begins such a span.
+    connector.describe()
+    record(connector, updating(record(connector, creation(addresses=[ADDRESS])), lang="fr"))
     start = connector.calls
     writes = [creation(addresses=[ADDRESS]) for _ in range(80)]
     outcomes = connector.write(writes)

@@ -47,3 +47,10 @@ def real_sales(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealSales]:
             yield RealSales.begin(pair, connectors["crm"], connectors["erp"])
     finally:
         pair.stop()
+
+
+@pytest.fixture(scope="module")
+def selling(real_sales: RealSales) -> RealSales:
+    """It, with its store open in this process again: other modules open others."""
+    real_sales.open()
+    return real_sales

@@ -18,12 +18,17 @@ from koppel.engine import Engine
 from koppel.processes.orders import Orders
 from koppel.processes.settings import KIND, NAME, shipped_settings
 from koppel.store import Store, open_store
+from koppel.store.opening import Clock
 from koppel.store.secrets import find_key
 from tests.scenarios.real import RealPair
 
 QUOTE, SALE, PRODUCT = "billing.quote", "sale.sale", "product.product"
 CENT = Decimal("0.01")
 Wrap = Callable[[str, Connector], Connector]
+
+
+def _opened(pair: RealPair, clock: Clock = config.now) -> Store:
+    return open_store(pair.home / "koppel.sqlite3", clock=clock, key=find_key(pair.home))
 
 
 @dataclass
@@ -41,9 +46,7 @@ class RealSales:
     def begin(cls, pair: RealPair, crm: Connector, erp: Connector) -> RealSales:
         """Make goods of the ERP known to the CRM by their codes."""
         pair.init()
-        key = find_key(pair.home)
-        store = open_store(pair.home / "koppel.sqlite3", clock=config.now, key=key)
-        found = cls(pair, crm, erp, store)
+        found = cls(pair, crm, erp, _opened(pair))
         ids = [id for id, _ in erp.ids(PRODUCT).items][:60]
         known = _codes(crm)
         for record in erp.fetch(PRODUCT, ids).values():
@@ -55,6 +58,10 @@ class RealSales:
                 if record.fields["code"] not in known:
                     found._product(record.fields)
         return found
+
+    def open(self, clock: Clock = config.now) -> None:
+        """Let this process work on the pair's store."""
+        self.store = _opened(self.pair, clock)
 
     def _product(self, fields: Mapping[str, Any]) -> None:
         self.made(

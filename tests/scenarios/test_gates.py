@@ -156,6 +156,15 @@ def test_the_circuit_opens_when_a_system_is_down_and_closes_by_itself(
     assert store.gates.closed("crm") == (0.0, "")
 
 
+def test_failures_that_do_not_follow_each_other_close_nothing(store: Store, clock: Clock) -> None:
+    for _ in range(3 * FAILURES):
+        # Each failure and each answer in a process of its own, as with calls from the shell.
+        with pytest.raises(TryLater, match="refused"):
+            gated(store, System(trouble=[TryLater("refused")]), clock).fetch("r", [])
+        assert gated(store, System(), clock).fetch("r", []) == "answer"
+    assert store.gates.closed("crm") == (0.0, "")
+
+
 def test_a_look_that_finds_nothing_makes_the_next_one_later_and_work_brings_it_back() -> None:
     poll = Poll()
     waits = [poll.every]

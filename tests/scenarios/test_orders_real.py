@@ -19,11 +19,6 @@ from tests.scenarios.real_orders import QUOTE, SALE, RealSales
 pytestmark = [pytest.mark.tryton, pytest.mark.creme, pytest.mark.xdist_group("real")]
 
 
-@pytest.fixture
-def selling(real_sales: RealSales) -> RealSales:
-    return real_sales
-
-
 def assert_one_whole_order(selling: RealSales, quote: str, where: str = "") -> Record:
     (sale,) = selling.sales_of(quote)
     assert sale.fields["state"] in ("confirmed", "processing", "done"), where

@@ -210,7 +210,7 @@ def test_who_lacks_the_right_takes_no_prices_over(counter: Counter, clara: Creme
     assert "koppel-take-prices" in clara.page(QUOTE, quote)
     assert counter.prices(quote) == [Decimal(77)]
     log = (counter.pair.creme.folder / "log.txt").read_text()
-    assert f"paul was refused to take prices over for {QUOTE} {quote}" in log
+    assert f"was refused to take prices over for {QUOTE} {quote}" in log
 
 
 def test_without_koppel_nothing_is_taken_over(counter: Counter, clara: CremeSeller) -> None:
