@@ -62,11 +62,13 @@ def add(
 def list_(context: typer.Context, json: Json = False) -> None:
     """All users with their roles."""
     here = session(context, json)
+    factors = here.store().second_factors.confirmed()
     rows: list[dict[str, Any]] = [
         {
             "name": one.name,
             "roles": ["administrator"] if one.superuser else list(one.roles),
             "active": one.active,
+            "second factor": one.name in factors,
             "last sign-in": one.last_login,
         }
         for one in here.store().people.all()
@@ -75,7 +77,7 @@ def list_(context: typer.Context, json: Json = False) -> None:
         rows,
         lambda found: table(
             "Users",
-            ("name", "roles", "active", "last sign-in"),
+            ("name", "roles", "active", "second factor", "last sign-in"),
             [tuple(row.values()) for row in found],
         ),
     )
@@ -104,6 +106,31 @@ def password(context: typer.Context, name: Name, password_stdin: FromInput = Fal
     store.people.set_password(name, _password(password_stdin))
     store.audit_log.write(here.user, "set password", name)
     here.say(f"{name} has a new password.")
+
+
+@user.command("reset-second-factor")
+def reset_second_factor(context: typer.Context, name: Name) -> None:
+    """Take the second factor away from a user who lost app and recovery codes."""
+    here = session(context)
+    store = here.store()
+    store.second_factors.remove(name)
+    store.audit_log.write(here.user, "reset second factor", name)
+    here.say(f"{name} signs in with the password alone until a new one is set up.")
+
+
+@user.command("demand-second-factor")
+def demand_second_factor(
+    context: typer.Context,
+    role: Annotated[str, typer.Argument(help="The role, such as administrator.")],
+    off: Annotated[bool, typer.Option("--off", help="No longer demand it.")] = False,
+) -> None:
+    """Let nobody of a role on who has no second factor; they set one up at the next page."""
+    here = session(context)
+    store = here.store()
+    store.second_factors.demand(role, not off)
+    said = "no longer demand second factor" if off else "demand second factor"
+    store.audit_log.write(here.user, said, role)
+    here.say(f"{role}: a second factor is {'no longer demanded' if off else 'demanded'}.")
 
 
 @user.command()

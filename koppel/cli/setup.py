@@ -78,6 +78,7 @@ def init(
         store.connections.put(
             names[side], side=side, type=types[side], config=config, secrets=secrets
         )
+    store.second_factors.seal_anew()
     wanted = [name for one in entities.split(",") if (name := one.strip())] or list(offers.ALWAYS)
     for entity in wanted:
         _put_rule(store, entity, names, here.user)

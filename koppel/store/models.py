@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from koppel.store import people_models as people_models
 from koppel.store import seen_models as seen_models
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from koppel.store.replica import ReplicaStore
     from koppel.store.runs import RunStore
     from koppel.store.schedules import ScheduleStore
+    from koppel.store.second_factor import SecondFactorStore
     from koppel.store.standing import StandingStore
     from koppel.store.tokens import TokenStore
 
@@ -71,6 +72,7 @@ class Store:
         from koppel.store.replica import ReplicaStore
         from koppel.store.runs import RunStore
         from koppel.store.schedules import ScheduleStore
+        from koppel.store.second_factor import SecondFactorStore
         from koppel.store.seen import SeenStore
         from koppel.store.standing import StandingStore
         from koppel.store.tokens import TokenStore
@@ -78,6 +80,7 @@ class Store:
         self.clock = clock
         self.audit_log: AuditLog = AuditLog(clock)
         self.people: PeopleStore = PeopleStore(clock)
+        self.second_factors: SecondFactorStore = SecondFactorStore(clock, key, find_key)
         self.standing: StandingStore = StandingStore(clock)
         self.tokens: TokenStore = TokenStore(clock)
         self.connections: ConnectionStore = ConnectionStore(clock, key, find_key)

@@ -55,6 +55,9 @@ PER_NAME = 5
 """Failures for one name from one address until that name is locked for that address."""
 PER_ADDRESS = 30
 """Failures from one address, whatever the names, until the address is locked."""
+PER_CODE = 10
+"""Wrong codes for one name, from whatever addresses, until no code of that name is taken."""
+_ANYWHERE = "*"
 
 
 @dataclass(frozen=True)
@@ -219,9 +222,26 @@ class PeopleStore:
         SignInFailure.objects.filter(at__lt=now - WINDOW).delete()
         SignInFailure.objects.create(name=_hidden(name), address=address, at=now)
 
+    def code_locked(self, name: str, address: str) -> bool:
+        """Were there too many wrong codes, or failures of any kind, lately?
+
+        Codes are counted over all addresses: six digits would be guessed from many otherwise.
+        """
+        since = self._clock() - WINDOW
+        wrong = SignInFailure.objects.filter(
+            address=_ANYWHERE, name=_hidden(f"code of {name}"), at__gt=since
+        )
+        return wrong.count() >= PER_CODE or self.locked(name, address)
+
+    def code_failed(self, name: str, address: str) -> None:
+        """Count a wrong code."""
+        self.sign_in_failed(name, address)
+        self.sign_in_failed(f"code of {name}", _ANYWHERE)
+
     def signed_in(self, name: str, address: str) -> None:
-        """A success clears the failures of this name at this address."""
+        """A whole sign-in clears the failures of this name at this address, and wrong codes."""
         SignInFailure.objects.filter(name=_hidden(name), address=address).delete()
+        SignInFailure.objects.filter(name=_hidden(f"code of {name}"), address=_ANYWHERE).delete()
 
 
 def _hidden(name: str) -> str:

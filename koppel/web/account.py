@@ -15,7 +15,8 @@ from django.utils.translation import gettext_lazy
 from django.views.i18n import set_language
 
 from koppel.web.notes import note
-from koppel.web.rights import OPEN, PERSON, declare, who
+from koppel.web.rights import HALF, OPEN, PERSON, declare, who
+from koppel.web.second_factor import address_of, half_way
 from koppel.web.service import current
 
 
@@ -42,13 +43,7 @@ class SignInForm(AuthenticationForm):
             people.sign_in_failed(name, address)
             current().store.audit_log.write("", "sign-in refused", address)
             raise
-        people.signed_in(name, address)
         return cleaned
-
-
-def address_of(request: HttpRequest | None) -> str:
-    """The address of who asks; behind a proxy, what the server was told to trust."""
-    return str(request.META.get("REMOTE_ADDR", "")) if request is not None else ""
 
 
 class SignIn(LoginView):
@@ -59,9 +54,13 @@ class SignIn(LoginView):
     redirect_authenticated_user = True
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
-        """Signed in: the audit log knows."""
+        """Signed in, which the audit log knows; with a second factor, half way there."""
+        store, user = current().store, form.get_user()
+        if store.second_factors.standing(user).factor is not None:
+            return half_way(self.request, user, self.get_success_url())
         answer = super().form_valid(form)
-        current().store.audit_log.write(who(self.request), "sign in", address_of(self.request))
+        store.people.signed_in(user.get_username(), address_of(self.request))
+        store.audit_log.write(who(self.request), "sign in", address_of(self.request))
         return answer
 
 
@@ -77,7 +76,7 @@ class SignOut(LogoutView):
 
 
 sign_in = declare(OPEN)(SignIn.as_view())
-sign_out = declare(PERSON)(SignOut.as_view())
+sign_out = declare(HALF)(SignOut.as_view())
 
 
 @declare(PERSON)
@@ -89,8 +88,13 @@ def account(request: HttpRequest) -> HttpResponse:
         current().store.audit_log.write(who(request), "change password")
         note(request, _("Your password is changed."))
         return redirect("account")
-    person = current().store.people.get(who(request))
-    return render(request, "web/account.html", {"form": form, "person": person})
+    store = current().store
+    context = {
+        "form": form,
+        "person": store.people.get(who(request)),
+        "factor": store.second_factors.standing(request.user),
+    }
+    return render(request, "web/account.html", context)
 
 
 @declare(OPEN)

@@ -7,8 +7,10 @@ from typing import Any
 from urllib.parse import quote
 
 from django.conf import settings
+from django.contrib.auth import logout
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from koppel.web.rights import Right, right_of, rights_of, who
@@ -72,6 +74,8 @@ class RightsGate:
             return None
         if not request.user.is_authenticated:
             return _to_sign_in(request)
+        if not right.half and (elsewhere := _second_factor_first(request)):
+            return elsewhere
         if right.action is not None:
             self._check(request, right, kwargs)
         return None
@@ -87,11 +91,39 @@ class RightsGate:
             current().store.audit_log.write(who(request), "see", request.path)
 
 
+def _second_factor_first(request: HttpRequest) -> HttpResponse | None:
+    """Where somebody goes first who has yet to show a second factor, or to set one up.
+
+    A session from before the factor was set up, or from before it was changed, ends.
+    """
+    from koppel.web.second_factor import PASSED, PROVIDER
+    from koppel.web.service import current
+
+    passed = request.session.get(PASSED)
+    if passed == PROVIDER:
+        return None
+    standing = current().store.second_factors.standing(request.user)
+    if standing.factor == passed and (passed is not None or not standing.demanded):
+        return None
+    if standing.factor is not None:
+        logout(request)
+        return _to_sign_in(request)
+    if standing.demanded:
+        return _to(request, reverse("second_factor"))
+    return None
+
+
 def _to_sign_in(request: HttpRequest) -> HttpResponse:
     """To the sign-in page and back; a part of a page sends the whole page there."""
-    if request.headers.get("HX-Request"):
-        answer = HttpResponse(status=401)
-        answer.headers["HX-Redirect"] = settings.LOGIN_URL
-        return answer
     back = request.get_full_path() if request.method == "GET" else "/"
-    return HttpResponseRedirect(f"{settings.LOGIN_URL}?next={quote(back)}")
+    if request.headers.get("HX-Request"):
+        return _to(request, settings.LOGIN_URL)
+    return _to(request, f"{settings.LOGIN_URL}?next={quote(back)}")
+
+
+def _to(request: HttpRequest, address: str) -> HttpResponse:
+    if not request.headers.get("HX-Request"):
+        return HttpResponseRedirect(address)
+    answer = HttpResponse(status=401)
+    answer.headers["HX-Redirect"] = address
+    return answer

@@ -25,7 +25,8 @@ class Right:
     `open`: nothing; it holds nothing worth protecting. `signed`: a coupled system's signature, or
     a signed link, which the view itself verifies. `token`: an interface token, likewise. `person`:
     anybody who is signed in. Else an `action`, for the entity in the address's part `entity_in`
-    where one is named. `seen`: opening it is written into the audit log.
+    where one is named. `seen`: opening it is written into the audit log. `half`: also for somebody
+    who has yet to show or to set up a second factor.
     """
 
     kind: str
@@ -33,12 +34,14 @@ class Right:
     entity_in: str = ""
     entity: str = ""
     seen: bool = False
+    half: bool = False
 
 
 OPEN = Right("open")
 SIGNED = Right("signed")
 TOKEN = Right("token")
 PERSON = Right("person")
+HALF = Right("person", half=True)
 
 
 def declare(right: Right) -> Callable[[View], View]:

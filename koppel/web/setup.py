@@ -165,11 +165,13 @@ def interface(request: HttpRequest) -> HttpResponse:
 def users(request: HttpRequest) -> HttpResponse:
     """Users with their roles, and what each role may."""
     people = current().store.people
-    entities = current().store.documents.names("rule")
+    factors = current().store.second_factors
+    entities, demands = current().store.documents.names("rule"), factors.demands()
     roles = [
         {
             "name": name,
             "fixed": name == "administrator",
+            "demand": name in demands,
             "rows": [
                 {
                     "action": action,
@@ -181,7 +183,12 @@ def users(request: HttpRequest) -> HttpResponse:
         }
         for name, rights in people.roles().items()
     ]
-    context = {"people": people.all(), "roles": roles, "entities": entities}
+    context = {
+        "people": people.all(),
+        "factors": factors.confirmed(),
+        "roles": roles,
+        "entities": entities,
+    }
     return render(request, "web/setup/users.html", context)
 
 

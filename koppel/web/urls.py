@@ -18,6 +18,7 @@ from koppel.web import (
     prices,
     records,
     runs,
+    second_factor,
     setup,
 )
 from koppel.web.views_urls import PATHS
@@ -26,7 +27,9 @@ urlpatterns: list[URLPattern] = [
     path("", pages.home, name="home"),
     path("login", account.sign_in, name="login"),
     path("logout", account.sign_out, name="logout"),
+    path("login/code", second_factor.sign_in_code, name="sign_in_code"),
     path("account", account.account, name="account"),
+    path("account/second-factor", second_factor.second_factor, name="second_factor"),
     path("language", account.language, name="language"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
@@ -58,7 +61,9 @@ urlpatterns: list[URLPattern] = [
     path("setup/interface", setup.interface, name="interface"),
     path("setup/users", setup.users, name="users"),
     path("setup/users/change", setup.change_user, name="change_user"),
+    path("setup/users/second-factor/reset", second_factor.reset_factor, name="reset_factor"),
     path("setup/roles/change", setup.change_role, name="change_role"),
+    path("setup/roles/second-factor", second_factor.demand_factor, name="demand_factor"),
     path("setup/audit-log", setup.audit, name="audit"),
     path("journal", runs.journal, name="journal"),
     path("errands/<str:errand>", errands.errand, name="errand"),

@@ -24,6 +24,7 @@ from koppel.web import service
 from koppel.web.rights import right_of
 from koppel.web.urls import urlpatterns
 
+KEY = b"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 EVERYBODY = ("administrator", "integrator", "clerk", "sales", "viewer")
 MONEY = ("administrator", "clerk", "sales")
 DECIDE = ("administrator", "integrator", "clerk")
@@ -48,8 +49,10 @@ TABLE: dict[str, str | tuple[str, ...]] = {
     "metrics": "open",
     "login": "open",
     "language": "open",
+    "sign_in_code": "open",
     "logout": "person",
     "account": "person",
+    "second_factor": "person",
     "setup": EVERYBODY,
     "introduction": EVERYBODY,
     "step": EVERYBODY,
@@ -65,7 +68,9 @@ TABLE: dict[str, str | tuple[str, ...]] = {
     "interface": EVERYBODY,
     "users": ("administrator",),
     "change_user": ("administrator",),
+    "reset_factor": ("administrator",),
     "change_role": ("administrator",),
+    "demand_factor": ("administrator",),
     "audit": ("administrator",),
     "inbox": EVERYBODY,
     "inbox_tab": EVERYBODY,
@@ -126,7 +131,7 @@ PARTS: dict[str, Any] = {"entity": "partner", "side": "crm", "number": 1}
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated store with one user of each role."""
     path = tmp_path_factory.mktemp("store") / "template.sqlite3"
-    store = open_store(path, clock=now)
+    store = open_store(path, clock=now, key=KEY)
     for role in EVERYBODY:
         store.people.add(role, "a password of five words", [role])
     store.close()
@@ -151,7 +156,7 @@ class Site:
 def site(tmp_path: Path, template: Path) -> Iterator[Site]:
     path = tmp_path / "koppel.sqlite3"
     shutil.copy(template, path)
-    store = open_store(path, clock=now, migrate=False)
+    store = open_store(path, clock=now, key=KEY, migrate=False)
     watch = Watch(lambda: Engine(store), now)
     service.use(service.Service(store, Lines(store, registry.connect), watch, now))
     yield Site(store)
