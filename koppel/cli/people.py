@@ -1,9 +1,10 @@
-"""`koppel user | audit-log`: who may use Koppel's pages, and what was done and seen there."""
+"""`koppel user | sign-in | audit-log`: who may use the pages, how, and what was done there."""
 
 from __future__ import annotations
 
 import getpass
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,11 +12,14 @@ import typer
 from koppel.cli.app import Json, app, session
 from koppel.cli.session import FAILED, err, table
 from koppel.errors import NeedsUser
+from koppel.store.provider import ProviderSettings, parse_provider
 
 user = typer.Typer(help="Users of the pages: add, list, change roles and password, remove.")
 audit_log = typer.Typer(help="The audit log: show it, and verify that nothing was changed.")
 app.add_typer(user, name="user")
 app.add_typer(audit_log, name="audit-log")
+sign_in = typer.Typer(help="The company's sign-in service (OpenID Connect): set up, check, link.")
+app.add_typer(sign_in, name="sign-in")
 
 Name = Annotated[str, typer.Argument(help="The user's name.")]
 Role = Annotated[
@@ -141,6 +145,76 @@ def remove(context: typer.Context, name: Name) -> None:
     store.people.remove(name)
     store.audit_log.write(here.user, "remove user", name)
     here.say(f"{name} is removed.")
+
+
+@sign_in.command("set")
+def set_(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The document, in TOML.")],
+) -> None:
+    """Read the document, ask the service, and use it from now on."""
+    here = session(context)
+    store = here.store()
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise NeedsUser(f"cannot be read: {error}", place=str(file)) from error
+    _ask(parse_provider(text, source=str(file)))
+    told = store.provider.set_up(text, source=str(file), user=here.user)
+    store.audit_log.write(here.user, "set sign-in service", told.issuer)
+    here.say(f"People may sign in by {told.issuer} now.")
+
+
+@sign_in.command("check")
+def check_(context: typer.Context) -> None:
+    """Ask the service that is set up what it says of itself."""
+    here = session(context)
+    settings = here.store().provider.settings()
+    if settings is None:
+        raise NeedsUser("no sign-in service is set up", remedy="koppel sign-in set FILE")
+    told = _ask(settings)
+    here.say(f"{settings.issuer} answers; it signs with {', '.join(told)}.")
+
+
+def _ask(settings: ProviderSettings) -> list[str]:
+    """How the service signs; `NeedsUser` where it does not answer as it should."""
+    import requests
+
+    from koppel.web.provider import Provider
+
+    try:
+        told = Provider(settings).check()
+    except (requests.RequestException, ValueError) as error:
+        raise NeedsUser(
+            f"the sign-in service does not answer: {error}",
+            place=settings.issuer,
+            remedy="Check 'issuer', and that it can be reached from here",
+        ) from error
+    return list(told["id_token_signing_alg_values_supported"])
+
+
+@sign_in.command()
+def off(context: typer.Context) -> None:
+    """Use no sign-in service; names and passwords are taken again."""
+    here = session(context)
+    store = here.store()
+    store.provider.switch_off(here.user)
+    store.audit_log.write(here.user, "sign-in service off")
+    here.say("Off. Names and passwords are taken.")
+
+
+@sign_in.command()
+def link(
+    context: typer.Context,
+    name: Name,
+    subject: Annotated[str, typer.Argument(help="The service's identifier of that person.")],
+) -> None:
+    """Say that a user is this person of the service; the refused page tells the identifier."""
+    here = session(context)
+    store = here.store()
+    store.provider.link(name, subject)
+    store.audit_log.write(here.user, "link user", name, identifier=subject)
+    here.say(f"{name} may sign in by the service now.")
 
 
 @audit_log.command()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from koppel.store.lease import LeaseStore
     from koppel.store.pairs import PairStore
     from koppel.store.people import PeopleStore
+    from koppel.store.provider import ProviderStore
     from koppel.store.replica import ReplicaStore
     from koppel.store.runs import RunStore
     from koppel.store.schedules import ScheduleStore
@@ -69,6 +70,7 @@ class Store:
         from koppel.store.pairs import PairStore
         from koppel.store.people import PeopleStore
         from koppel.store.processes import ProcessStore
+        from koppel.store.provider import ProviderStore
         from koppel.store.replica import ReplicaStore
         from koppel.store.runs import RunStore
         from koppel.store.schedules import ScheduleStore
@@ -85,6 +87,7 @@ class Store:
         self.tokens: TokenStore = TokenStore(clock)
         self.connections: ConnectionStore = ConnectionStore(clock, key, find_key)
         self.documents: DocumentStore = DocumentStore(clock)
+        self.provider: ProviderStore = ProviderStore(clock, self.documents, self.people)
         self.couplings: CouplingStore = CouplingStore(clock)
         self.runs: RunStore = RunStore(clock)
         self.journal: JournalStore = JournalStore(clock)

@@ -30,3 +30,15 @@ class RoleDemand(models.Model):
     """A role whose people have to have a second factor."""
 
     role = models.OneToOneField("auth.Group", on_delete=models.CASCADE)
+
+
+class Identity(models.Model):
+    """Who a user is to a sign-in service: its own identifier for that person."""
+
+    user = models.ForeignKey("auth.User", on_delete=models.CASCADE)
+    issuer = models.CharField(max_length=300)
+    subject = models.CharField(max_length=255)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["issuer", "subject"], name="one_identity")]

@@ -30,7 +30,9 @@ class SignInForm(AuthenticationForm):
 
     def clean(self) -> dict[str, Any]:
         """The password is not even looked at while the name is locked."""
-        people = current().store.people
+        people, provider = current().store.people, current().store.provider.settings()
+        if provider is not None and not provider.passwords:
+            raise forms.ValidationError(_("Sign in by the sign-in service."))
         name = str(self.cleaned_data.get("username") or "")
         address = address_of(self.request)
         if people.locked(name, address):
@@ -52,6 +54,12 @@ class SignIn(LoginView):
     template_name = "web/sign_in.html"
     authentication_form = SignInForm
     redirect_authenticated_user = True
+
+    def get_context_data(self, **context: Any) -> dict[str, Any]:
+        """The sign-in service of the company, where one is set up."""
+        told: dict[str, Any] = super().get_context_data(**context)
+        told["provider"] = current().store.provider.settings()
+        return told
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         """Signed in, which the audit log knows; with a second factor, half way there."""

@@ -50,6 +50,8 @@ TABLE: dict[str, str | tuple[str, ...]] = {
     "login": "open",
     "language": "open",
     "sign_in_code": "open",
+    "provider_begin": "open",
+    "provider_back": "open",
     "logout": "person",
     "account": "person",
     "second_factor": "person",
