@@ -62,6 +62,7 @@ def load() -> typer.Typer:
         matching,
         orders,
         people,
+        person,
         prices,
         runs,
         schedules,

@@ -182,6 +182,18 @@ class Engine:
                 self.store.runs.supersede(run)
             return run
 
+    @contextmanager
+    def alone(self, entities: Sequence[str]) -> Iterator[dict[str, Line]]:
+        """The lines of these entities, while nobody else writes to their pairs.
+
+        What a crash left open is found out first. `TryLater` where another Koppel is at work.
+        """
+        with self._writing(entities):
+            self.lines.follow_documents()
+            lines = {line.entity: line for line in self.lines.all(list(entities))}
+            recover_open(self.store, lines)
+            yield lines
+
     # the parts
 
     def _begin(self, run: Run, entities: Sequence[str] | None) -> list[Line]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from koppel.store.lease import LeaseStore
     from koppel.store.pairs import PairStore
     from koppel.store.people import PeopleStore
+    from koppel.store.personal import PersonalStore
     from koppel.store.provider import ProviderStore
     from koppel.store.replica import ReplicaStore
     from koppel.store.runs import RunStore
@@ -69,6 +70,7 @@ class Store:
         from koppel.store.orders import OrderStore
         from koppel.store.pairs import PairStore
         from koppel.store.people import PeopleStore
+        from koppel.store.personal import PersonalStore
         from koppel.store.processes import ProcessStore
         from koppel.store.provider import ProviderStore
         from koppel.store.replica import ReplicaStore
@@ -88,6 +90,7 @@ class Store:
         self.connections: ConnectionStore = ConnectionStore(clock, key, find_key)
         self.documents: DocumentStore = DocumentStore(clock)
         self.provider: ProviderStore = ProviderStore(clock, self.documents, self.people)
+        self.personal: PersonalStore = PersonalStore(clock)
         self.couplings: CouplingStore = CouplingStore(clock)
         self.runs: RunStore = RunStore(clock)
         self.journal: JournalStore = JournalStore(clock)

@@ -35,7 +35,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(_("Insight"), "insight", "figures", ("/insight", "/targets")),
     Entry(_("Inbox"), "inbox", "view", ("/inbox",)),
     Entry(_("Runs"), "runs", "view", ("/runs", "/journal", "/couplings", "/records")),
-    Entry(_("Set-up"), "setup", "view", ("/setup",)),
+    Entry(_("Set-up"), "setup", "view", ("/setup", "/persons")),
 )
 
 

@@ -319,3 +319,28 @@ def test_users_and_roles_are_changed_on_the_page(desk: Desk) -> None:
     page = desk.see("/setup/audit-log", verify="1")
     assert "hold together" in page
     assert "user: add" in page
+
+
+def test_pages_find_export_plan_and_approve_and_log_every_look(desk: Desk) -> None:
+    pair, mail = desk.pair, "x.quast@example.org"
+    told = {
+        "organisation": desk.crm,
+        "last_name": "Quast",
+        "first_name": "Xanthippe",
+        "email": mail,
+    }
+    number = pair.crm_human.create("contact", told)
+    desk.press("/runs/sync")
+    assert "Quast" in desk.press("/persons", q="Xanthippe")
+    place = f"/persons/contact/crm/{number}"
+    page = desk.see(place)
+    assert "loses every value" in page
+    assert mail in desk.press(f"{place}/export")
+    assert "is planned" in desk.press(f"{place}/erase")
+    page = desk.see("/persons/erasures/1")
+    assert "blank every field, then delete" in page
+    assert "erased" in desk.press("/persons/erasures/1/approve")
+    assert "Erased-1" in desk.see("/persons/erasures/1")
+    assert pair.store.personal.find("Xanthippe") == []
+    said = [e.action for e in pair.store.audit_log.recent(30)]
+    assert {"find person", "see", "export person", "plan erasure", "erase person"} <= set(said)

@@ -161,6 +161,12 @@ def side(name: str) -> str:
 
 
 @register.filter
+def erasing(name: str) -> str:
+    """A kind of row, a state or a part of an erasure."""
+    return words.word(words.ERASING, str(name))
+
+
+@register.filter
 def owner(name: str) -> str:
     """Who owns a field."""
     return words.word(words.OWNERS, str(name))
