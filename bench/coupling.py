@@ -20,6 +20,9 @@ from koppel.mapping.document import default_rule, shipped_mapping
 from koppel.store import Store, open_store
 from koppel.store.models import Run
 
+KEY = Fernet.generate_key()
+"""For the secrets of this process's stores, of which there are none."""
+
 
 @dataclass
 class Measured:
@@ -41,9 +44,7 @@ def new_store(folder: Path, types: Mapping[str, str]) -> Iterator[Store]:
 
     `types`: side -> connector type, `memory` for a generated system.
     """
-    store = open_store(
-        folder / "koppel.sqlite3", clock=lambda: datetime.now(UTC), key=Fernet.generate_key()
-    )
+    store = open_store(folder / "koppel.sqlite3", clock=lambda: datetime.now(UTC), key=KEY)
     try:
         for side, kind in types.items():
             store.connections.put(side, side=side, type=kind, config={"side": side}, secrets={})

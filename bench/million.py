@@ -12,7 +12,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def measure(size: int, *, audit: bool) -> dict[str, Any]:
         return found
 
 
-def load(store: Store, remotes: dict[Side, Remote], size: int) -> None:
+def load(store: Store, remotes: Mapping[Side, Remote], size: int) -> None:
     """All pairs as coupled and in step, and both sides as read up to now."""
     for side, remote in remotes.items():
         store.connections.accept_schema(side, tuple(remote.describe()))

@@ -39,6 +39,7 @@ from koppel.errors import Defect, TryLater
 from koppel.mapping.faults import BadValue, Unresolved
 from koppel.store import Store
 from koppel.store.codec import decode_record, decode_write
+from koppel.store.durability import synchronous_commit
 from koppel.store.models import Journal, Run
 from koppel.store.values import PlannedStep
 from koppel.sync.rule import SIDES, Side, other
@@ -141,7 +142,7 @@ class Executor:
 
     def _journal(self, page: _Page) -> None:
         if page.writes["crm"] or page.writes["erp"]:
-            with transaction.atomic():
+            with synchronous_commit(), transaction.atomic():
                 self._guard()
                 for side in SIDES:
                     self._store.journal.intend(self._run, side, page.writes[side])

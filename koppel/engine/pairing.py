@@ -27,12 +27,18 @@ _WORDS = 50_000
 Taken = tuple[str, str, float, tuple[str, ...]]
 
 
-def pair(store: Store, line: Line) -> None:
-    """Match all fresh records of an entity; the pairs are in `store.pairs` afterwards."""
+def pair(store: Store, line: Line) -> bool:
+    """Match all fresh records of an entity; the pairs are in `store.pairs` afterwards.
+
+    False where there is nothing to be matched or created, and `store.pairs` was left alone.
+    """
     pairs = store.pairs
-    pairs.begin()
     answers = store.inbox.answers(line.entity)
-    if store.replica.any_fresh(line.entity):
+    fresh = store.replica.any_fresh(line.entity)
+    if not fresh and "same" not in answers.values():
+        return False
+    pairs.begin()
+    if fresh:
         pairs.find_candidates(line.entity)
         compare = _Comparer(store, line)
         for chunk in pairs.candidates():
@@ -42,6 +48,7 @@ def pair(store: Store, line: Line) -> None:
     for alone in pairs.alone():
         _keep(store, pair_up(_scores(alone)))
     _keep(store, pair_up(_scores(pairs.rivals())))
+    return True
 
 
 def _keep(store: Store, pairing: Pairing) -> None:

@@ -57,13 +57,13 @@ class Planner:
         """All steps, into the store; how many of each kind."""
         for ids in chunks(work.touched, PAGE):
             self._touched(ids, work)
-        pair(self._store, self._line)
-        self._couple()
-        for page in self._store.pairs.pairs("review", PAGE):
-            for crm_id, erp_id, value, reasons in page:
-                self._review(crm_id, erp_id, value, reasons)
-        for side in SIDES:
-            self._create(side)
+        if pair(self._store, self._line):
+            self._couple()
+            for page in self._store.pairs.pairs("review", PAGE):
+                for crm_id, erp_id, value, reasons in page:
+                    self._review(crm_id, erp_id, value, reasons)
+            for side in SIDES:
+                self._create(side)
         self._flush()
         return self.counts
 

@@ -386,9 +386,8 @@ class Engine:
             return
         self.store.runs.end(run, "done", counts=counts)
         self.store.runs.supersede(run)
-        for line in self._every(run):
-            for lane in line.lanes.values():
-                self.store.connections.seen(lane.name)
+        lanes = [lane for line in self._every(run) for lane in line.lanes.values()]
+        self.store.connections.seen(*{lane.name for lane in lanes})
 
     def _unmoved(self, run: Run, lines: Sequence[Line]) -> None:
         """Does every record that the plan was made from still have the version it had then?"""

@@ -52,7 +52,8 @@ class Pace:
 
     poll: float = 5.0
     sweep: float = 600.0
-    gather: float = 0.3
+    gather: float = 0.02
+    """How long hints of one save are waited for; those that come during a run wait for its end."""
     away: float = 15.0
 
 

@@ -5,6 +5,9 @@ pair, so there are never two. A holder that is silent for longer than its lease 
 out of memory) may wake up later and go on: before each batch it looks at its own clock (`alive`),
 and in each transaction at the lease itself (`guard`). So it sends nothing more and settles nothing;
 what it had sent is found by whoever took over, from the intents in the journal.
+
+While the leases are held, commits do not wait for the disk (`koppel.store.durability`); what the
+block did is on the disk once they are given back.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +23,7 @@ from django.db import DatabaseError, connections
 
 from koppel.errors import TryLater
 from koppel.store import Store
+from koppel.store.durability import asynchronous_commits
 from koppel.store.lease import SECONDS, me
 
 _ASK_AGAIN = 0.2
@@ -57,8 +62,21 @@ class Writing:
         self._renewed = 0.0
         self._over = threading.Event()
         self._beat: threading.Thread | None = None
+        self._commits = ExitStack()
 
     def __enter__(self) -> Self:
+        self._commits.enter_context(asynchronous_commits())
+        try:
+            self._take()
+        except BaseException:
+            self._commits.close()
+            raise
+        self._renewed = time.monotonic()
+        self._beat = threading.Thread(target=self._keep, name="koppel-lease", daemon=True)
+        self._beat.start()
+        return self
+
+    def _take(self) -> None:
         waited = 0.0
         for place, name in enumerate(self._names):
             while not self._store.lease.take(name, self._holder):
@@ -71,10 +89,6 @@ class Writing:
                     )
                 self._sleep(_ASK_AGAIN)
                 waited += _ASK_AGAIN
-        self._renewed = time.monotonic()
-        self._beat = threading.Thread(target=self._keep, name="koppel-lease", daemon=True)
-        self._beat.start()
-        return self
 
     def __exit__(
         self,
@@ -85,6 +99,7 @@ class Writing:
         self._over.set()
         if self._beat is not None:
             self._beat.join(_RENEW)
+        self._commits.close()
         self._give_back(self._names)
 
     def _give_back(self, names: Sequence[str]) -> None:

@@ -91,9 +91,9 @@ class ConnectionStore:
         """Note that a system does not answer, from its first time on."""
         Connection.objects.filter(name=name, away_since=None).update(away_since=self._clock())
 
-    def seen(self, name: str) -> None:
-        """Note that a system answered."""
-        Connection.objects.filter(name=name).update(away_since=None, seen_at=self._clock())
+    def seen(self, *names: str) -> None:
+        """Note that these systems answered."""
+        Connection.objects.filter(name__in=names).update(away_since=None, seen_at=self._clock())
 
     def drifted(self, name: str, resources: Sequence[Resource]) -> bool:
         """Does `describe()` say something else than what was accepted last?"""
