@@ -1,27 +1,31 @@
-"""`python -m bench pages`: how fast the pages are when the store is large.
+"""How fast the pages are when the store is large, on SQLite and on PostgreSQL.
 
-Fills a replica on SQLite with made-up partners, orders, lines and invoices, then lets twenty
-threads at once search as one types, open customers and read the figures of the house. Times are
-those of the whole answer inside Koppel's own web stack (without the network), on this machine.
+Fills a replica with made-up partners, orders, lines and invoices, then lets twenty threads at once
+search as one types, open customers and read the figures of the house. Times are those of the whole
+answer inside Koppel's own web stack (without the network), on this machine.
+`python -m bench.pages PARTNERS sqlite|postgresql` prints one line of JSON; five orders of three
+lines for each partner.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
+import re
 import statistics
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from koppel import config
+from lab.postgres import Postgres
 
 PEOPLE = 20
 CALLS = 15
@@ -51,9 +55,6 @@ class Size:
     orders: int
     lines: int = 3
     """Of each order."""
-
-
-FULL = Size(200_000, 1_000_000)
 
 
 def fill(size: Size, seed: int = 1) -> dict[str, float]:
@@ -158,10 +159,9 @@ def _parts(rows: Iterator[Any]) -> Iterator[list[Any]]:
 
 def reckon() -> tuple[float, float]:
     """Seconds for the figures of all customers, and for those of the house."""
-    from koppel.config import now
     from koppel.store.figures import FigureStore
 
-    figures = FigureStore(now)
+    figures = FigureStore(config.now)
     started = time.perf_counter()
     while figures.reckon(TODAY, 2_000):
         pass
@@ -238,9 +238,47 @@ def _browser() -> Any:
     return web
 
 
-def run(size: Size, tell: Callable[[str], None]) -> dict[str, Any]:
+def first_load() -> int:
+    """Bytes of a customer's page with all that it asks for, where nothing is cached yet."""
+    web = _browser()
+    page = web.get("/customers/1").content
+    named = set(re.findall(rb'(?:src|href)="(/static/[^"]+)', page))
+    total = len(page)
+    for address in named:
+        answer = web.get(address.decode(), headers={"Accept-Encoding": "gzip"})
+        if answer.status_code != 200:
+            raise SystemExit(f"the page names {address.decode()}, which is not there")
+        total += sum(len(part) for part in answer.streaming_content)
+    return total
+
+
+@contextmanager
+def _database(kind: str) -> Iterator[Path | str]:
+    if kind == "sqlite":
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder) / "koppel.sqlite3"
+        return
+    server = Postgres.for_tests()
+    server.start()
+    try:
+        yield server.create("koppel")
+    finally:
+        server.remove()
+
+
+def _megabytes(database: Path | str) -> int:
+    from django.db import connection
+
+    if isinstance(database, Path):
+        return round(database.stat().st_size / 1e6)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        cursor.execute("SELECT pg_database_size(current_database())")
+        return round(cursor.fetchone()[0] / 1e6)
+
+
+def run(size: Size, kind: str) -> dict[str, Any]:
     """Fill, reckon and measure on a store of its own."""
-    from koppel.config import now
     from koppel.connectors import registry
     from koppel.engine import Engine
     from koppel.engine.lines import Lines
@@ -248,29 +286,26 @@ def run(size: Size, tell: Callable[[str], None]) -> dict[str, Any]:
     from koppel.store import open_store
     from koppel.web import service
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "koppel.sqlite3"
-        store = open_store(path, clock=now)
+    with _database(kind) as database:
+        store = open_store(database, clock=config.now)
         store.people.add("bench", "a password of five words", ["clerk"])
-        service.use(
-            service.Service(
-                store, Lines(store, registry.connect), Watch(lambda: Engine(store), now), now
-            )
-        )
-        tell(f"filling {size.partners:,} partners, {size.orders:,} orders")
+        watch = Watch(lambda: Engine(store), config.now)
+        lines = Lines(store, registry.connect)
+        service.use(service.Service(store, lines, watch, config.now))
         took = fill(size)
-        tell("reckoning the figures")
+        megabytes = _megabytes(database)
         customers, house = reckon()
-        tell(f"{PEOPLE} people at once")
         pages = measure()
         found = {
+            "store": "PostgreSQL" if kind == "postgresql" else "SQLite",
             "partners": size.partners,
             "orders": size.orders,
             "lines": size.orders * size.lines,
-            "megabytes": round(path.stat().st_size / 1e6),
+            "megabytes": megabytes,
             "filled_s": {name: round(value, 1) for name, value in took.items()},
             "customers_s": round(customers, 1),
             "house_s": round(house, 1),
+            "first_bytes": first_load(),
             "pages": pages,
         }
         store.close()
@@ -278,19 +313,6 @@ def run(size: Size, tell: Callable[[str], None]) -> dict[str, Any]:
     return found
 
 
-def main(arguments: list[str]) -> int:
-    """`python -m bench pages [--partners N]`: five orders of three lines for each partner."""
-    parser = argparse.ArgumentParser(prog="python -m bench pages", description=__doc__)
-    parser.add_argument("--partners", type=int, default=FULL.partners)
-    wanted = parser.parse_args(arguments)
-    console = Console()
-    found = run(Size(wanted.partners, wanted.partners * 5), console.print)
-    table = Table("Page", "Calls", "Median", "95th percentile", "Processor", "Largest answer")
-    for kind, told in found["pages"].items():
-        table.add_row(
-            kind, str(told["calls"]), f"{told['median_ms']} ms", f"{told['p95_ms']} ms",
-            f"{told['cpu_ms']} ms", f"{told['bytes'] / 1000:.0f} kB",
-        )  # fmt: skip
-    console.print(table)
-    console.print_json(json.dumps(found))
-    return 0
+if __name__ == "__main__":
+    many = int(sys.argv[1])
+    print(json.dumps(run(Size(many, many * 5), sys.argv[2])))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import connection, transaction
 from django.db.models import Model
@@ -24,12 +24,13 @@ _SET = 500
 _COPY_FROM = 8
 """From so many rows on, COPY is quicker than INSERT."""
 
+T = TypeVar("T")
 Row = Sequence[Any]
 
 
-def chunks(ids: Iterable[str], size: int = _IN) -> Iterator[list[str]]:
+def chunks(ids: Iterable[T], size: int = _IN) -> Iterator[list[T]]:
     """Lists of at most `size`."""
-    part: list[str] = []
+    part: list[T] = []
     for item in ids:
         part.append(item)
         if len(part) == size:
@@ -95,6 +96,18 @@ def put_working(
     _put(table, columns, rows, unique, replace)
 
 
+def rows(
+    model: type[Model], columns: tuple[str, ...], found: Iterable[Model]
+) -> list[tuple[Any, ...]]:
+    """The columns of these rows as the database's driver takes them."""
+    by_column = {field.column: field for field in model._meta.concrete_fields}
+    fields = [by_column[name] for name in columns]
+    return [
+        tuple(field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields)
+        for row in found
+    ]
+
+
 def update(
     model: type[Model], columns: tuple[str, ...], where: tuple[str, ...], rows: Sequence[Row]
 ) -> None:
@@ -117,7 +130,7 @@ def select(sql: str, ids: Iterable[str], *params: Any) -> Iterator[Any]:
         yield from _rows(sql, part, params)
 
 
-def execute(sql: str, ids: Iterable[str], *params: Any) -> int:
+def execute(sql: str, ids: Iterable[Any], *params: Any) -> int:
     """A statement like that of `select`; how many rows it touched."""
     touched = 0
     for part in chunks(ids):

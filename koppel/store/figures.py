@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from django.db import connection, transaction
@@ -33,8 +33,34 @@ _RECKONED = (
     "turnover_before", "intake", "backlog", "open_items", "overdue", "paid_gross", "paid_days",
     "late_days", "behaviour", "trend", "dunning", "figures_at", "dirty",
 )  # fmt: skip
+_FIGURE = ("customer", "month", "currency", "turnover", "intake", "orders")
 MONTHS = 36
 _TOP = 15
+
+
+class _Sold(NamedTuple):
+    """What figures need to know of an order."""
+
+    party: str
+    state: str
+    day: date | None
+    currency: str
+    net: Decimal
+    backlog: Decimal
+
+
+class _Billed(NamedTuple):
+    """What figures need to know of an invoice."""
+
+    party: str
+    day: date | None
+    due: date | None
+    paid: date | None
+    currency: str
+    net: Decimal
+    gross: Decimal
+    open: Decimal
+    dunning: int
 
 
 class FigureStore:
@@ -57,14 +83,16 @@ class FigureStore:
         self._reckon([customer], today)
 
     def _reckon(self, some: Sequence[Customer], today: date) -> None:
-        by_party = {one.erp_id: one for one in some if one.erp_id is not None}
-        sales: dict[str, list[Sale]] = defaultdict(list)
-        bills: dict[str, list[Bill]] = defaultdict(list)
-        for part in bulk.chunks(by_party):
-            for sale in Sale.objects.filter(side="erp", kind="order", party__in=part):
-                sales[sale.party].append(sale)
-            for bill in Bill.objects.filter(party__in=part, counted=True):
-                bills[bill.party].append(bill)
+        parties = [one.erp_id for one in some if one.erp_id is not None]
+        sales: dict[str, list[_Sold]] = defaultdict(list)
+        bills: dict[str, list[_Billed]] = defaultdict(list)
+        for part in bulk.chunks(parties):
+            orders = Sale.objects.filter(side="erp", kind="order", party__in=part)
+            for row in orders.order_by("id").values_list(*_Sold._fields):
+                sales[row[0]].append(_Sold(*row))
+            posted = Bill.objects.filter(party__in=part, counted=True)
+            for row in posted.order_by("id").values_list(*_Billed._fields):
+                bills[row[0]].append(_Billed(*row))
         now = self._clock()
         figures: list[Figure] = []
         for one in some:
@@ -73,9 +101,9 @@ class FigureStore:
             one.figures_at, one.dirty = now, False
         ids = [one.id for one in some]
         with transaction.atomic():
-            Customer.objects.bulk_update(some, _RECKONED, batch_size=100)
-            Figure.objects.filter(customer__in=ids).delete()
-            Figure.objects.bulk_create(figures, batch_size=300)
+            bulk.update(Customer, _RECKONED, ("id",), bulk.rows(Customer, (*_RECKONED, "id"), some))
+            bulk.execute("DELETE FROM store_figure WHERE customer IN ({ids})", ids)
+            bulk.insert(Figure, _FIGURE, bulk.rows(Figure, _FIGURE, figures))
 
     def new_day(self, today: date) -> bool:
         """Has the day changed since the last overview? Then everything is reckoned again."""
@@ -207,7 +235,7 @@ class FigureStore:
 
 
 def _judged(
-    one: Customer, sales: Sequence[Sale], bills: Sequence[Bill], today: date
+    one: Customer, sales: Sequence[_Sold], bills: Sequence[_Billed], today: date
 ) -> list[Figure]:
     """Set a customer's figures; its months."""
     seen = Counter([row.currency for row in bills] + [row.currency for row in sales])
@@ -235,7 +263,7 @@ def _judged(
     return _figures(one.id, live, bills)
 
 
-def _figures(customer: int, sales: Sequence[Sale], bills: Sequence[Bill]) -> list[Figure]:
+def _figures(customer: int, sales: Sequence[_Sold], bills: Sequence[_Billed]) -> list[Figure]:
     found: dict[tuple[date, str], Figure] = {}
 
     def of(day: date, currency: str) -> Figure:
@@ -258,7 +286,7 @@ def _figures(customer: int, sales: Sequence[Sale], bills: Sequence[Bill]) -> lis
     return list(found.values())
 
 
-def _bill(row: Bill) -> trade.Bill:
+def _bill(row: _Billed) -> trade.Bill:
     return trade.Bill(
         day=row.day, net=row.net, gross=row.gross, open=row.open, due=row.due, paid=row.paid
     )

@@ -2,8 +2,8 @@
 
 Text is folded (lower case, no accents), and umlauts are kept in both spellings, so `Müller`,
 `Mueller` and `muller` find the same. Every word of the query must occur, each anywhere in a word of
-the text. On SQLite a full-text index of three-letter pieces does the work; other databases compare
-the folded column.
+the text. An index of three-letter pieces does the work: a full-text table on SQLite, and on
+PostgreSQL one of `pg_trgm` where the server has it (without it, each search compares every row).
 """
 
 from __future__ import annotations
@@ -63,16 +63,6 @@ def query_words(query: str) -> list[str]:
         digits = re.sub(r"\D", "", text)
         return [digits.removeprefix("00").lstrip("0") or digits]
     return folded(text).split()
-
-
-def create_index() -> None:
-    """The full-text table, where the database has such; nothing elsewhere."""
-    if connection.vendor == "sqlite":
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"CREATE VIRTUAL TABLE IF NOT EXISTS {TABLE} USING fts5"
-                "(search, tokenize='trigram', content='store_customer', content_rowid='id')"
-            )
 
 
 def reindex(ids: Sequence[int], before: dict[int, str]) -> None:
