@@ -1,4 +1,4 @@
-"""`python -m bench [memory|real|orders|million|matching|all] [--size N ...] [--quick] [--docs]`."""
+"""`python -m bench [GROUP] [--size N ...] [--quick] [--docs]`: measure all, or one group of it."""
 
 from __future__ import annotations
 
@@ -21,23 +21,29 @@ from bench import matching_contacts, matching_febrl, report
 RESULTS = Path(__file__).parent / "results"
 SIZES = (1_000, 10_000, 100_000)
 REAL_SIZE = 1_000
-WHAT = ("memory", "real", "orders", "million", "matching", "all")
+WHAT = (
+    "memory", "real", "orders", "million", "first_load", "latency", "workers", "pages", "matching",
+    "all",
+)  # fmt: skip
 MATCHING_SIZES, QUICK_MATCHING_SIZES = (20_000, 100_000), (5_000,)
 GROWTH_SIZES, QUICK_GROWTH_SIZES = (10_000, 30_000, 100_000), (1_000, 5_000)
 QUICK_SIZES, QUICK_REAL_SIZE = (1_000,), 100
 ORDERS, QUICK_ORDERS = (20, 20, 10_000), (2, 2, 1_000)
 """Orders handed over, deliveries awaited, orders watched."""
 MILLION_SIZES, QUICK_MILLION_SIZES = (10_000, 100_000, 1_000_000), (10_000,)
+FIRST_LOAD, QUICK_FIRST_LOAD = 20_000, 500
+EDITS, QUICK_EDITS = 200, 20
+WORKERS, QUICK_WORKERS = (1, 2, 4), (1, 2)
+WORKED, QUICK_WORKED = 48, 8
+"""Orders that the workers hand over."""
+PAGES, QUICK_PAGES = 200_000, 2_000
+"""Partners; five orders of three lines for each."""
 AUDITED_UP_TO = 100_000
 """The first audit of a coupling compares its bases; a million of them take a quarter of an hour."""
 
 
 def main(arguments: list[str]) -> int:
     """Measure, print, write."""
-    if arguments[:1] == ["pages"]:
-        from bench import pages
-
-        return pages.main(arguments[1:])
     wanted = _arguments(arguments)
     console = Console()
     figures: dict[str, Any] = {
@@ -61,6 +67,22 @@ def main(arguments: list[str]) -> int:
     if wanted.what == "million" or (wanted.what == "all" and wanted.quick):
         sizes = wanted.size or (QUICK_MILLION_SIZES if wanted.quick else MILLION_SIZES)
         figures["million"] = [_million(size, wanted.audit, tell) for size in sizes]
+    if wanted.what in ("first_load", "all"):
+        size = wanted.size[0] if wanted.size else QUICK_FIRST_LOAD if wanted.quick else FIRST_LOAD
+        tell(f"first load of {size:,} partners over HTTP")
+        figures["first_load"] = _alone("bench.first_load", size)
+    if wanted.what in ("latency", "all"):
+        tell("from an edit to the other side")
+        figures["latency"] = _alone("bench.latency", QUICK_EDITS if wanted.quick else EDITS)
+    if wanted.what in ("workers", "all"):
+        tell("several workers on PostgreSQL")
+        many = QUICK_WORKED if wanted.quick else WORKED
+        figures["workers"] = _alone(
+            "bench.workers", many, *(QUICK_WORKERS if wanted.quick else WORKERS)
+        )
+    if wanted.what == "pages" or (wanted.what == "all" and wanted.quick):
+        size = wanted.size[0] if wanted.size else QUICK_PAGES if wanted.quick else PAGES
+        figures["pages"] = [_pages(size, store, tell) for store in ("sqlite", "postgresql")]
     if wanted.what in ("matching", "all"):
         sizes = wanted.size or (QUICK_MATCHING_SIZES if wanted.quick else MATCHING_SIZES)
         figures["matching"] = [_matching(size, tell) for size in sizes]
@@ -81,7 +103,7 @@ def main(arguments: list[str]) -> int:
 def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Figures, never tests.")
     parser.add_argument("what", nargs="?", default="all", choices=WHAT)
-    parser.add_argument("--size", type=int, nargs="+", help="partners on each side, memory pair")
+    parser.add_argument("--size", type=int, nargs="+", help="partners on each side")
     parser.add_argument("--real-size", type=int, default=REAL_SIZE, help="partners, real pair")
     parser.add_argument("--audit", action="store_true", help="audit at every size (million)")
     parser.add_argument("--quick", action="store_true", help="small sizes, about a minute")
@@ -103,6 +125,11 @@ def _million(size: int, audit: bool, tell: Any) -> dict[str, Any]:
     tell(f"{size:,} couplings loaded")
     audited = ("audit",) if audit or size <= AUDITED_UP_TO else ()
     return _alone("bench.million", size, *audited)
+
+
+def _pages(size: int, store: str, tell: Any) -> dict[str, Any]:
+    tell(f"pages with {size:,} partners on {store}")
+    return _alone("bench.pages", size, store)
 
 
 def _growth(size: int, tell: Any) -> dict[str, Any]:

@@ -11,10 +11,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import matching_report
+from bench import matching_report, plots, speed_report
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
-PARTS = ("memory", "real", "orders", "million", "matching")
+PLOTS = DOCS.parent / "figures"
+PARTS = (
+    "memory", "real", "orders", "million", "first_load", "latency", "workers", "pages", "matching",
+    "matching_growth", "matching_people",
+)  # fmt: skip
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 
 
@@ -62,6 +66,7 @@ def sheets(figures: Mapping[str, Any]) -> list[Sheet]:
         found += [_orders(figures["orders"]), _order_watch(figures["orders"])]
     if figures.get("million"):
         found.append(_million(figures["million"]))
+    found += [Sheet(*table) for table in speed_report.tables(figures)]
     found += [Sheet(*table) for table in matching_report.tables(figures)]
     return [*found, _goals(figures)]
 
@@ -270,7 +275,8 @@ def _goals(figures: Mapping[str, Any]) -> Sheet:
         grown = peaks[100_000] / peaks[10_000]
         goal = "memory flat from 10,000 to 100,000 (at most a quarter more)"
         rows.append((goal, f"x {grown:.2f}", _met(grown <= 1.25)))
-    rows += [(goal, got, _met(yes)) for goal, got, yes in matching_report.goals(figures)]
+    told = (*speed_report.goals(figures), *matching_report.goals(figures))
+    rows += [(goal, got, _met(yes)) for goal, got, yes in told]
     if figures.get("real"):
         real = figures["real"]
         slower = min(real[key]["tight"]["per_second"] for key in _DIRECTIONS)
@@ -322,7 +328,7 @@ def machine_line(machine: Mapping[str, Any]) -> str:
 
 
 def write_docs(parts: Mapping[str, Any]) -> None:
-    """Put the tables into the documentation page, between its marks.
+    """Put tables and plots into the documentation page, between its marks.
 
     `parts`: name -> when and on what it was measured, and the figures.
     """
@@ -338,5 +344,7 @@ def write_docs(parts: Mapping[str, Any]) -> None:
             blocks.append("\n\n".join([made, *tables]))
     figures = {name: part["figures"] for name, part in parts.items()}
     blocks.append(_goals(figures).markdown())
+    drawings = plots.write(figures, PLOTS)
+    blocks += [f"![{title}]({PLOTS.name}/{name})" for name, title in drawings]
     made_of = "\n\n".join(blocks)
     DOCS.write_text(f"{head}{BEGIN}\n{made_of}\n{END}{tail}", encoding="utf-8")

@@ -176,6 +176,11 @@ def _done(work: Work, arguments: list[Any]) -> dict[str, Any]:
             "place": error.place,
             "remedy": error.remedy,
         }
+    except Exception as error:
+        # Kept as an answer too: a job without an answer would hold its place in the queue for ever.
+        logger.exception("a defect ended a job")
+        told = f"a defect ended the job: {type(error).__name__}: {error}"
+        return {"error": "Defect", "message": told, "place": "", "remedy": ""}
 
 
 def _told(answer: Mapping[str, Any]) -> Any:

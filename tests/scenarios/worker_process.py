@@ -23,6 +23,8 @@ from koppel.store import Store, open_store
 from tests.scenarios.pair import KEY
 
 _SECRET = b"for tests only"
+_NOT_OFFERED = ("party_figures", "value_lists")
+"""What some connectors can and those of a memory system cannot."""
 
 
 class Caller:
@@ -62,7 +64,7 @@ class Remote:
         self._proxy = proxy
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name == "party_figures":
+        if name.startswith("_") or name in _NOT_OFFERED:
             raise AttributeError(name)
         return lambda *arguments, **named: self._proxy.call(name, arguments, named)
 
