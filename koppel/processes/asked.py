@@ -19,9 +19,6 @@ from koppel.processes.worker import ORDER_LANE, lane_of
 from koppel.store import Store
 from koppel.sync.rule import Side
 
-_GATHER = 0.3
-"""Seconds in which hints gather."""
-
 
 class AskedWatch:
     """The watch's face, with the work done by workers."""
@@ -50,9 +47,8 @@ class AskedWatch:
         pair = self._lane(entity)
         if pair is not None:
             with seen.span("hint", entity=entity, side=side):
-                self._queue.put(
-                    lane_of(pair), "hinted", pair, priority=HINTS, once="hinted", delay=_GATHER
-                )
+                # They gather until a worker looks at the queue, and while it deals with others.
+                self._queue.put(lane_of(pair), "hinted", pair, priority=HINTS, once="hinted")
 
     def press(
         self, entity: str, side: Side, record: str, *, user: str, timeout: float = 25.0
