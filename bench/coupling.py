@@ -57,16 +57,32 @@ def new_store(folder: Path, types: Mapping[str, str]) -> Iterator[Store]:
         store.close()
 
 
-def sync(store: Store, connectors: Mapping[str, Connector], *, sweep: bool = True) -> Measured:
-    """One run as `koppel sync` does it; a plan that a guard holds is approved."""
+def engine_of(store: Store, connectors: Mapping[str, Connector]) -> Engine:
+    """An engine over these connectors."""
 
     def connect(_type: str, settings: Mapping[str, str]) -> Connector:
         return connectors[settings["side"]]
 
+    return Engine(store, connect=connect)
+
+
+def sync(
+    store: Store,
+    connectors: Mapping[str, Connector],
+    *,
+    sweep: bool = True,
+    engine: Engine | None = None,
+) -> Measured:
+    """One run as `koppel sync` does it; a plan that a guard holds is approved.
+
+    `engine`: one that has run before, as in `koppel serve`; else a new one, which first asks both
+    systems to describe themselves.
+    """
+    used = engine or engine_of(store, connectors)
+
     def go() -> Run:
-        engine = Engine(store, connect=connect)
-        run = engine.sync(sweep=sweep)
-        return engine.apply(run, approve=True) if run.state == "held" else run
+        run = used.sync(sweep=sweep)
+        return used.apply(run, approve=True) if run.state == "held" else run
 
     return measured(go)
 

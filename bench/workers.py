@@ -133,7 +133,9 @@ def _run(address: str, orders: int, many: int) -> dict[str, Any]:
             if edited and edited[0] in _phones(floor):
                 waits.append(now - edited[1])
                 edited = None
-            elif not edited and floor.begun and left and now - floor.begun > len(waits) * EDIT_EVERY:
+            elif (
+                not edited and floor.begun and left and now - floor.begun > len(waits) * EDIT_EVERY
+            ):
                 phone = f"+4922155{many}{len(waits):04}"
                 floor.pair.crm_human.edit("organisation", floor.customer, {"phone": phone})
                 edited = phone, now
