@@ -16,7 +16,7 @@ from typing import Any
 from bench.speed_report import allowed_ms
 
 WIDTH, HEIGHT = 640, 320
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 40, 70
+LEFT, RIGHT, TOP, BOTTOM = 70, 44, 40, 70
 COLOURS = ("#1f5fa8", "#b5480c", "#2f7d32", "#6a3d9a")
 DASHES = ("", "6 4", "2 3", "8 3 2 3")
 
@@ -165,7 +165,7 @@ def drawn(figures: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     if told := figures.get("workers"):
         title = "Speed of several workers"
         alone = told["runs"][0]["seconds"]
-        values = [(f"{one['workers']}", 100 * alone / one["seconds"]) for one in told["runs"]]
+        values = [(f"with {one['workers']}", 100 * alone / one["seconds"]) for one in told["runs"]]
         keep("workers", title, bars(title, "% of one worker", values, 300, "goal with four"))
     for one in figures.get("pages") or ():
         title = f"Pages on {one['store']}, 20 people at once, 95th percentile"

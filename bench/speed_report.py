@@ -146,7 +146,7 @@ def _pages(stores: Sequence[Mapping[str, Any]]) -> Table:
 def _filled(stores: Sequence[Mapping[str, Any]]) -> Table:
     columns = (
         "store", "partners", "orders", "lines", "MB", "figures of all customers, s",
-        "figures of the house, s", "first load of the home page, kB",
+        "figures of the house, s", "first load of a customer's page, kB",
     )  # fmt: skip
     rows: Rows = [
         (
