@@ -47,7 +47,8 @@ def pair(store: Store, line: Line) -> bool:
     pairs.settle_scores()
     for alone in pairs.alone():
         _keep(store, pair_up(_scores(alone)))
-    _keep(store, pair_up(_scores(pairs.rivals())))
+    for rivals in pairs.rivals():
+        _keep(store, pair_up(_scores(rivals)))
     return True
 
 

@@ -30,14 +30,14 @@ _TABLES = {
     "candidate": "crm varchar(120), erp varchar(120), PRIMARY KEY (crm, erp)",
     "scored": (
         "crm varchar(120), erp varchar(120), value double precision, band varchar(12),"
-        " reasons text, alone boolean DEFAULT false, PRIMARY KEY (crm, erp)"
+        " reasons text, alone boolean DEFAULT false, family varchar(120), PRIMARY KEY (crm, erp)"
     ),
     "paired": (
         "kind varchar(8), crm varchar(120), erp varchar(120), value double precision,"
         " reasons text, PRIMARY KEY (kind, crm, erp)"
     ),
 }
-_INDEXES = ("scored (erp)", "paired (crm)", "paired (erp)")
+_INDEXES = ("scored (erp)", "paired (crm)", "paired (erp)", "scored (family, crm, erp)")
 
 # CROSS JOIN with WHERE: SQLite then takes the tables in this order, from the few fresh records to
 # their keys; left to itself, and without statistics, it reads all keys for each of them.
@@ -74,6 +74,15 @@ _MARK_ALONE = """
     UPDATE scored SET alone = true
     WHERE NOT EXISTS (SELECT 1 FROM scored o WHERE o.crm = scored.crm AND o.erp <> scored.erp)
         AND NOT EXISTS (SELECT 1 FROM scored o WHERE o.erp = scored.erp AND o.crm <> scored.crm)
+"""
+
+_FIRST_FAMILY = "UPDATE scored SET family = crm WHERE NOT alone"
+# Within a crm all rows have the same family to begin with; from then on both are brought in line
+# by turns, until neither finds a smaller one beside it.
+_JOIN_FAMILIES = """
+    UPDATE scored SET family = (SELECT MIN(o.family) FROM scored o WHERE o.{by} = scored.{by})
+    WHERE NOT alone AND EXISTS
+        (SELECT 1 FROM scored o WHERE o.{by} = scored.{by} AND o.family < scored.family)
 """
 
 
@@ -150,9 +159,49 @@ class PairStore:
             if len(rows) < page:
                 return
 
-    def rivals(self) -> list[Scored]:
-        """All other scores: few, for most records exist once."""
-        return self._scores("NOT alone")
+    def rivals(self, page: int = PAGE) -> Iterator[list[Scored]]:
+        """All other scores, in whole families: no record of one list is in another list.
+
+        A list has about `page` scores, and more only where one family has.
+        """
+        self._find_families()
+        last = ("", "", "")
+        kept: list[tuple[str, Scored]] = []
+        while True:
+            rows = self._in_families(last, page)
+            if rows:
+                last = (rows[-1][0], rows[-1][1][0], rows[-1][1][1])
+            kept += rows
+            if len(rows) < page:
+                break
+            # The last family may go on in the next page.
+            whole = [score for family, score in kept if family != last[0]]
+            kept = [(family, score) for family, score in kept if family == last[0]]
+            if whole:
+                yield whole
+        if kept:
+            yield [score for _, score in kept]
+
+    def _find_families(self) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_FIRST_FAMILY)
+            moved = 1
+            while moved > 0:
+                moved = 0
+                for by in ("erp", "crm"):
+                    cursor.execute(_JOIN_FAMILIES.format(by=by))
+                    moved += max(0, cursor.rowcount)
+
+    def _in_families(self, last: tuple[str, str, str], page: int) -> list[tuple[str, Scored]]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT family, crm, erp, value, band, reasons FROM scored"
+                " WHERE family IS NOT NULL AND (family, crm, erp) > (%s, %s, %s)"
+                f" ORDER BY family, crm, erp LIMIT {page}",
+                last,
+            )
+            rows = cursor.fetchall()
+        return [(row[0], (*row[1:5], _reasons(row[5]))) for row in rows]
 
     def _scores(self, where: str, *params: str, limit: int | None = None) -> list[Scored]:
         limited = "" if limit is None else f" LIMIT {limit}"

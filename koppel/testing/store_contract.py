@@ -450,6 +450,23 @@ class JournalRules(StoreFixtures):
         assert found is not None
         assert found.id == other.id
 
+    def test_rivals_come_in_whole_families_whatever_the_page(self, store: Store) -> None:
+        # A chain of ten, a star of four, and a pair that stands alone.
+        chain = [(f"c{n // 2 + n % 2}", f"e{n // 2}") for n in range(10)]
+        star = [("s", f"t{n}") for n in range(4)]
+        store.pairs.begin()
+        store.pairs.add_scores(
+            [(crm, erp, 0.9, "couple", ("same name",)) for crm, erp in [*chain, *star, ("x", "y")]]
+        )
+        store.pairs.settle_scores()
+        for page in (1, 3, 100):
+            found = [{score[:2] for score in rivals} for rivals in store.pairs.rivals(page)]
+            assert set().union(*found) == {*chain, *star}
+            for one in found:
+                assert set(chain) <= one or not set(chain) & one
+                assert set(star) <= one or not set(star) & one
+        assert [score[:2] for page_ in store.pairs.alone() for score in page_] == [("x", "y")]
+
 
 class InboxRules(StoreFixtures):
     """Conflicts, notices, quarantine, pending, review, log."""
