@@ -13,7 +13,7 @@ from datetime import datetime
 
 import msgspec
 
-from koppel.connectors.base import Change, ChangePage, Gone, Record
+from koppel.connectors.base import Change, ChangePage, Gone, IdPage, Record
 from koppel.engine.lines import Lane, Line
 from koppel.engine.links import Links
 from koppel.mapping.faults import BadValue
@@ -135,13 +135,9 @@ class Intake:
             lane = self._line.lanes[side]
             replica = self._store.replica
             replica.begin_sweep()
-            page: str | None = None
-            while True:
-                answer = lane.connector.ids(lane.resource, page)
-                replica.add_sweep(answer.items)
-                page = answer.next
-                if page is None:
-                    break
+            with ThreadPoolExecutor(1) as caller:
+                for answer in _ids_ahead(lane, caller):
+                    replica.add_sweep(answer.items)
             self.work.seen[side] = replica.swept()
             found = replica.sweep_result(self._line.entity, side)
             self._take(side, lane, [Change(id=record) for record in found.changed])
@@ -310,6 +306,19 @@ class Intake:
             self._store.inbox.wait(self._line.entity, side, found.id, reason=str(error))
         else:
             self._store.inbox.done_waiting(self._line.entity, side, [found.id])
+
+
+def _ids_ahead(lane: Lane, caller: Executor) -> Iterator[IdPage]:
+    """All pages of ids: the next is read while this one is kept."""
+    coming: Future[IdPage] | None = caller.submit(lane.connector.ids, lane.resource, None)
+    while coming:
+        answer = coming.result()
+        coming = (
+            caller.submit(lane.connector.ids, lane.resource, answer.next)
+            if answer.next is not None
+            else None
+        )
+        yield answer
 
 
 def _echo(change: Change, version: str) -> bool:
