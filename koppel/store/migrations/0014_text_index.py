@@ -27,7 +27,7 @@ def _drop(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("store", "0011_answers"),
+        ("store", "0013_people"),
     ]
 
     operations = [
