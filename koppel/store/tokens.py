@@ -57,6 +57,11 @@ class TokenStore:
         ApiToken.objects.filter(id=row.id).update(used_at=self._clock())
         return row.user, frozenset(row.scopes)
 
+    def number(self, token: str) -> int | None:
+        """A token's number; None where it is unknown or over."""
+        rows = ApiToken.objects.filter(digest=_digest(token), until__gt=self._clock())
+        return rows.values_list("id", flat=True).first()
+
     def all(self) -> list[ApiToken]:
         """All tokens by user and name."""
         rows = ApiToken.objects.select_related("user")

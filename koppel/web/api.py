@@ -7,98 +7,45 @@ was made is made again, a record that is in step stays so.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from datetime import datetime
-from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, path
-from ninja import NinjaAPI, Query, Schema
-from ninja.errors import AuthenticationError, ValidationError
-from ninja.security import HttpBearer
+from django.views.decorators.csrf import csrf_exempt
+from ninja import Schema
 
 from koppel.engine import hand
 from koppel.engine.runner import steps_of
-from koppel.errors import KoppelError, TryLater
 from koppel.store.codec import decode
 from koppel.store.models import Conflict, Coupling, Review, Run
-from koppel.store.people import Action
 from koppel.sync.rule import SIDES, Side
+from koppel.web.api_base import (
+    PREFIX,
+    PRESS_SECONDS,
+    UNKNOWN_TOKEN,
+    Id,
+    Limit,
+    Moment,
+    Number,
+    Text,
+    api,
+    bearer,
+    entities_of,
+    may,
+    page,
+    plain,
+    problem,
+    since,
+    user_of,
+)
+from koppel.web.api_description import described, strict
 from koppel.web.records import canonical
 from koppel.web.rights import TOKEN, Rights, declare
 from koppel.web.service import current
-
-PREFIX = "api/v1/"
-LARGEST_PAGE = 200
-PRESS_SECONDS = 25.0
-"""How long a synchronisation is waited for before it is said that the record follows."""
-
-
-class Token(HttpBearer):
-    """A token in the header `Authorization: Bearer ...`."""
-
-    def authenticate(self, request: HttpRequest, token: str) -> str | None:
-        """The user's name; the request's rights are those of the user within the scopes."""
-        service = current()
-        found = service.store.tokens.find(token)
-        if found is None:
-            return None
-        user, scopes = found
-        rights = service.store.people.rights_of(user)
-        request.rights = Rights(  # type: ignore[attr-defined]
-            {(action, entity) for action, entity in rights if action in scopes}
-        )
-        return str(user.get_username())
-
-
-api = NinjaAPI(
-    title="Koppel",
-    version="1",
-    description=__doc__ or "",
-    auth=Token(),
-    docs_url=None,
-    openapi_url=None,
-    urls_namespace="api",
-)
-
-
-# problems (RFC 9457)
-
-
-def problem(status: int, detail: str, **more: Any) -> HttpResponse:
-    """What went wrong, in one sentence that says what helps."""
-    body = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
-    return JsonResponse(body, status=status, content_type="application/problem+json")
-
-
-@api.exception_handler(KoppelError)
-def _koppel_error(request: HttpRequest, error: KoppelError) -> HttpResponse:
-    return problem(503 if isinstance(error, TryLater) else 409, str(error))
-
-
-@api.exception_handler(Http404)
-def _missing(request: HttpRequest, error: Http404) -> HttpResponse:
-    return problem(404, "There is nothing at this address.")
-
-
-@api.exception_handler(PermissionDenied)
-def _denied(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
-    return problem(403, f"The token or its user may not: {error}.")
-
-
-@api.exception_handler(AuthenticationError)
-def _unknown(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
-    return problem(401, "The token is missing, unknown or over. Make one: koppel token add")
-
-
-@api.exception_handler(ValidationError)
-def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    faults = [{"place": list(map(str, one["loc"])), "message": one["msg"]} for one in error.errors]
-    return problem(422, "The request does not fit its description.", errors=faults)
-
 
 # what is told
 
@@ -231,6 +178,13 @@ class Runs(Schema):
     next: int | None
 
 
+class Steps(Schema):
+    """A page."""
+
+    items: list[StepOut]
+    next: int | None
+
+
 class Decision(Schema):
     """The CRM's value, the ERP's, the one before, or with `value` a text of one's own."""
 
@@ -244,35 +198,10 @@ class Answer(Schema):
     says: Literal["same", "different", "later"]
 
 
-Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
-Number = Annotated[int, Query(ge=0, le=2**62)]
-
-
-def _plain(value: Any) -> Any:
-    """As JSON has it: decimals as text, dates in ISO 8601, addresses as objects."""
-    return msgspec.to_builtins(value, str_keys=True, enc_hook=str)
-
-
-def _may(request: HttpRequest, action: Action, entity: str = "") -> None:
-    rights: Rights = request.rights  # type: ignore[attr-defined]
-    if not rights(action, entity):
-        raise PermissionDenied(f"{action} {entity}".strip())
-
-
-def _entities(request: HttpRequest, action: Action, asked: str = "") -> list[str]:
-    _may(request, action, asked)
-    rights: Rights = request.rights  # type: ignore[attr-defined]
-    return [asked] if asked else rights.among(action, current().store.documents.names("rule"))
-
-
-def _user(request: HttpRequest) -> str:
-    return str(request.auth)  # type: ignore[attr-defined]
-
-
 @api.get("/status", response=Status, operation_id="status")
 def status(request: HttpRequest) -> Any:
     """How the coupling stands: what waits, and whether both systems answer."""
-    _may(request, "view")
+    may(request, "view")
     service = current()
     return {
         "waiting": dict(service.store.inbox.totals()),
@@ -288,18 +217,23 @@ def status(request: HttpRequest) -> Any:
 @api.get("/couplings", response=Couplings, operation_id="couplings")
 def couplings(
     request: HttpRequest,
-    entity: str = "",
-    state: str = "",
-    q: str = "",
-    after: str = "",
+    entity: Text = "",
+    state: Text = "",
+    q: Text = "",
+    crm_id: Text = "",
+    erp_id: Text = "",
+    after: Text = "",
     limit: Limit = 50,
 ) -> Any:
-    """Pairs of records, by id; `q`: what the name contains."""
-    rows = Coupling.objects.filter(entity__in=_entities(request, "view", entity), id__gt=after)
+    """Pairs of records, by id; `q`: what the name contains; `crm_id`, `erp_id`: a record's."""
+    rows = Coupling.objects.filter(entity__in=entities_of(request, "view", entity), id__gt=after)
     if state:
         rows = rows.filter(state=state)
     if q:
         rows = rows.filter(label__icontains=q)
+    for column, wanted in (("crm_id", crm_id), ("erp_id", erp_id)):
+        if wanted:
+            rows = rows.filter(**{column: wanted})
     found = list(rows.order_by("id").defer("crm_base", "erp_base")[: limit + 1])
     return {
         "items": found[:limit],
@@ -314,10 +248,10 @@ def coupling(request: HttpRequest, coupling: str) -> Any:
     row = service.store.couplings.by_id([coupling]).get(coupling)
     if row is None:
         raise Http404
-    _may(request, "view", row.entity)
-    service.store.audit_log.write(_user(request), "see", request.path)
+    may(request, "view", row.entity)
+    service.store.audit_log.write(user_of(request), "see", request.path)
     sides = {
-        side: _plain(dict(canonical(service, row.entity, side, row.base(side)))) for side in SIDES
+        side: plain(dict(canonical(service, row.entity, side, row.base(side)))) for side in SIDES
     }
     return {
         **msgspec.structs.asdict(row),
@@ -334,12 +268,12 @@ def coupling(request: HttpRequest, coupling: str) -> Any:
 )
 def synchronise(request: HttpRequest, entity: str, side: Literal["crm", "erp"], record: str) -> Any:
     """Bring one record into step now, and tell each field."""
-    _entities(request, "synchronise", entity)
+    entities_of(request, "synchronise", entity)
     service = current()
     if entity not in service.store.documents.names("rule"):
         raise Http404
     here: Side = side
-    user = _user(request)
+    user = user_of(request)
     service.store.audit_log.write(user, "synchronise", f"{entity} {side} {record}")
     pressed = service.watch.press(entity, here, record, user=user, timeout=PRESS_SECONDS)
     if pressed.error is not None:
@@ -364,8 +298,8 @@ def _changes(step: Any) -> list[dict[str, Any]]:
             "record": step.label,
             "side": one.side,
             "field": one.field,
-            "old": _plain(one.old),
-            "new": _plain(one.new),
+            "old": plain(one.old),
+            "new": plain(one.new),
             "why": one.why,
         }
         for one in step.body.changes
@@ -373,19 +307,26 @@ def _changes(step: Any) -> list[dict[str, Any]]:
 
 
 @api.get("/conflicts", response=Conflicts, operation_id="conflicts")
-def conflicts(request: HttpRequest, entity: str = "", after: Number = 0, limit: Limit = 50) -> Any:
+def conflicts(
+    request: HttpRequest,
+    entity: Text = "",
+    coupling: Text = "",
+    field: Text = "",
+    after: Number = 0,
+    limit: Limit = 50,
+) -> Any:
     """Fields that both sides changed and that wait for a person."""
-    entities = _entities(request, "view", entity)
+    entities = entities_of(request, "view", entity)
     rows = Conflict.objects.filter(state="open", entity__in=entities, id__gt=after)
-    found = list(rows.order_by("id")[: limit + 1])
-    return {
-        "items": [_conflict(row) for row in found[:limit]],
-        "next": found[limit - 1].id if len(found) > limit else None,
-    }
+    for column, wanted in (("coupling", coupling), ("field", field)):
+        if wanted:
+            rows = rows.filter(**{column: wanted})
+    found, last = page(list(rows.order_by("id")[: limit + 1]), limit)
+    return {"items": [_conflict(row) for row in found], "next": last.id if last else None}
 
 
 def _conflict(row: Conflict) -> Mapping[str, Any]:
-    before, _erp_before, crm, erp = (_plain(one) for one in decode(row.values))
+    before, _erp_before, crm, erp = (plain(one) for one in decode(row.values))
     return {
         "number": row.id,
         "coupling": row.coupling,
@@ -401,23 +342,29 @@ def _conflict(row: Conflict) -> Mapping[str, Any]:
 
 
 @api.post("/conflicts/{number}", response={204: None}, operation_id="resolve")
-def resolve(request: HttpRequest, number: int, decision: Decision) -> Any:
+def resolve(request: HttpRequest, number: Id, decision: Decision) -> Any:
     """Decide a conflict; the next sync writes the value to the side that differs."""
-    row = Conflict.objects.filter(id=number).first() if number < 2**62 else None
+    row = Conflict.objects.filter(id=number).first()
     if row is None:
         raise Http404
-    _may(request, "decide", row.entity)
+    may(request, "decide", row.entity)
     value = decision.value if decision.choice == "value" else decision.choice
-    hand.resolve(current().store, number, value, by=_user(request))
+    hand.resolve(current().store, number, value, by=user_of(request))
     return 204, None
 
 
 @api.get("/matches", response=Matches, operation_id="matches")
-def matches(request: HttpRequest, entity: str = "", after: Number = 0, limit: Limit = 50) -> Any:
-    """Two records that may be the same, and that wait for a person's word."""
-    entities = _entities(request, "view", entity)
-    rows = Review.objects.filter(state="open", entity__in=entities, id__gt=after)
-    found = list(rows.order_by("id")[: limit + 1])
+def matches(
+    request: HttpRequest,
+    entity: Text = "",
+    score: float = 0.0,
+    after: Number = 0,
+    limit: Limit = 50,
+) -> Any:
+    """Two records that may be the same, and that wait for a person's word; `score`: at least."""
+    entities = entities_of(request, "view", entity)
+    rows = Review.objects.filter(state="open", entity__in=entities, id__gt=after, score__gte=score)
+    found, last = page(list(rows.order_by("id")[: limit + 1]), limit)
     items = [
         {
             "number": row.id,
@@ -427,39 +374,48 @@ def matches(request: HttpRequest, entity: str = "", after: Number = 0, limit: Li
             "score": row.score,
             "reasons": row.reasons,
         }
-        for row in found[:limit]
+        for row in found
     ]
-    return {"items": items, "next": found[limit - 1].id if len(found) > limit else None}
+    return {"items": items, "next": last.id if last else None}
 
 
 @api.post("/matches/{number}", response={204: None}, operation_id="answer")
-def answer(request: HttpRequest, number: int, told: Answer) -> Any:
+def answer(request: HttpRequest, number: Id, told: Answer) -> Any:
     """Say of a proposed pair that it is the same, different, or later."""
-    row = Review.objects.filter(id=number).first() if number < 2**62 else None
+    row = Review.objects.filter(id=number).first()
     if row is None:
         raise Http404
-    _may(request, "decide", row.entity)
-    hand.answer(current().store, number, told.says, by=_user(request))
+    may(request, "decide", row.entity)
+    hand.answer(current().store, number, told.says, by=user_of(request))
     return 204, None
 
 
 @api.get("/runs", response=Runs, operation_id="runs")
-def runs(request: HttpRequest, state: str = "", before: Number = 0, limit: Limit = 50) -> Any:
-    """Runs, the newest first."""
-    _may(request, "view")
+def runs(
+    request: HttpRequest,
+    state: Text = "",
+    kind: Text = "",
+    trigger: Text = "",
+    begun: Moment = None,
+    before: Number = 0,
+    limit: Limit = 50,
+) -> Any:
+    """Runs, the newest first; `begun`: at that moment or later."""
+    may(request, "view")
     rows = Run.objects.order_by("-id")
-    if state:
-        rows = rows.filter(state=state)
+    for column, wanted in (("state", state), ("kind", kind), ("trigger", trigger)):
+        if wanted:
+            rows = rows.filter(**{column: wanted})
+    if begun is not None:
+        rows = rows.filter(started_at__gte=since(begun)["at"])
     if before:
         rows = rows.filter(id__lt=before)
-    found = list(rows[: limit + 1])
-    return {
-        "items": [_run(row) for row in found[:limit]],
-        "next": found[limit - 1].id if len(found) > limit else None,
-    }
+    found, last = page(list(rows[: limit + 1]), limit)
+    return {"items": [run_told(row) for row in found], "next": last.id if last else None}
 
 
-def _run(row: Run) -> Mapping[str, Any]:
+def run_told(row: Run) -> Mapping[str, Any]:
+    """A run as the interface tells it."""
     return {
         "id": row.id,
         "kind": row.kind,
@@ -473,16 +429,16 @@ def _run(row: Run) -> Mapping[str, Any]:
     }
 
 
-@api.get("/runs/{number}/steps", response=list[StepOut], operation_id="steps")
-def steps(request: HttpRequest, number: int, after: Number = 0, limit: Limit = 50) -> Any:
+@api.get("/runs/{number}/steps", response=Steps, operation_id="steps")
+def steps(request: HttpRequest, number: Id, after: Number = 0, limit: Limit = 50) -> Any:
     """The plan of a run, step by step: what was written, and why."""
     rights: Rights = request.rights  # type: ignore[attr-defined]
-    _may(request, "view")
-    if number >= 2**62 or not Run.objects.filter(id=number).exists():
+    may(request, "view")
+    if not Run.objects.filter(id=number).exists():
         raise Http404
     told: list[dict[str, Any]] = []
-    for page in current().store.runs.steps(number):
-        for step in page:
+    for steps_of_page in current().store.runs.steps(number):
+        for step in steps_of_page:
             if step.number <= after or not rights("view", step.entity):
                 continue
             told.append(
@@ -496,25 +452,38 @@ def steps(request: HttpRequest, number: int, after: Number = 0, limit: Limit = 5
                     "changes": _changes(step),
                 }
             )
-            if len(told) == limit:
-                return told
-    return told
+            if len(told) > limit:
+                return {"items": told[:limit], "next": told[limit - 1]["number"]}
+    return {"items": told, "next": None}
 
 
 @declare(TOKEN)
 def description(request: HttpRequest) -> HttpResponse:
     """The description of the interface in OpenAPI 3.1."""
-    return JsonResponse(api.get_openapi_schema(path_prefix=f"/{PREFIX}"))
+    return JsonResponse(described())
+
+
+@declare(TOKEN)
+def unknown(request: HttpRequest, rest: str) -> HttpResponse:
+    """Any other address of the interface: a problem too, and told to those with a token alone."""
+    if current().store.tokens.number(bearer(request)) is None:
+        return problem(401, UNKNOWN_TOKEN)
+    return problem(404, "There is nothing at this address.")
 
 
 def addresses() -> list[URLPattern]:
     """The addresses of the interface; each checks its token itself."""
+    for more in ("api_work", "api_customers", "api_people"):
+        importlib.import_module(f"koppel.web.{more}")
+    seen: set[str] = set()
     found = [path(f"{PREFIX}openapi.json", description, name="api_description")]
     for pattern in api.urls[0]:
         route = str(pattern.pattern)
-        if not isinstance(pattern, URLPattern) or not route:
+        if not isinstance(pattern, URLPattern) or not route or route in seen:
             continue
-        view = declare(TOKEN)(pattern.callback)
+        seen.add(route)
+        view = declare(TOKEN)(strict(pattern.callback, route))
         name = "api_" + route.replace("/", "_").replace("<", "").replace(">", "")
         found.append(path(PREFIX + route, view, name=name))
+    found.append(path(f"{PREFIX}<path:rest>", csrf_exempt(unknown), name="api_unknown"))
     return found

@@ -120,7 +120,7 @@ def test_the_button_tells_each_field_it_wrote(program: Program) -> None:
     assert [(one["field"], one["side"], one["new"]) for one in told["changes"]] == [
         ("email", "erp", "new@a.example")
     ]
-    steps = program.ask(f"runs/{told['run']}/steps").json()
+    steps = program.ask(f"runs/{told['run']}/steps").json()["items"]
     assert [change["new"] for step in steps for change in step["changes"]] == ["new@a.example"]
 
 
@@ -151,7 +151,8 @@ def test_a_conflict_is_read_and_decided(program: Program) -> None:
         ("conflicts/7", {"choice": "crm"}, 404),
         ("conflicts/7", {"choice": "neither"}, 422),
         ("matches/7", {"says": "same"}, 404),
-        ("runs/99999999999999999999999/steps", None, 404),
+        ("runs/99999999999999999999999/steps", None, 422),
+        ("runs/99999999/steps", None, 404),
         ("records/weather/crm/1/synchronise", {}, 404),
     ],
 )
@@ -168,7 +169,7 @@ def test_the_description_is_openapi_3_1_and_names_every_operation(program: Progr
     told = program.ask("openapi.json", token="").json()
     assert told["openapi"].startswith("3.1")
     operations = [one for path in told["paths"].values() for one in path.values()]
-    assert len(operations) == len({one["operationId"] for one in operations}) == 10
+    assert len(operations) == len({one["operationId"] for one in operations}) > 30
     assert all(one["security"] for one in operations)
 
 

@@ -132,6 +132,19 @@ TABLE: dict[str, str | tuple[str, ...]] = {
     "export": ("administrator", "integrator", "clerk"),
 }
 
+# The interface's addresses check their token themselves.
+TABLE |= {
+    f"api_{name}": "token"
+    for name in (
+        "quarantine", "quarantine_number_release", "runs_number", "runs_number_undo",
+        "runs_number_apply", "runs_number_reject", "journal", "rules", "rules_entity",
+        "rules_entity_preview", "audit-log", "customers", "customers_number", "orders",
+        "orders_number", "invoices", "figures", "persons_find", "persons_entity_side_record",
+        "persons_entity_side_record_erasure", "erasures", "erasures_number",
+        "erasures_number_approve", "erasures_number_reject", "unknown",
+    )
+}  # fmt: skip
+
 PARTS: dict[str, Any] = {"entity": "partner", "side": "crm", "number": 1}
 """What stands for the parts of an address; `1` for any other."""
 
