@@ -19,6 +19,7 @@ from koppel.store.standing import Share
 from koppel.web import words
 from koppel.web.inbox import counts
 from koppel.web.rights import needs, rights_of
+from koppel.web.sentences import in_language
 from koppel.web.service import current
 from koppel.web.templatetags.show import number
 
@@ -82,9 +83,9 @@ def _alarms() -> Iterator[str]:
     """What is wrong with the coupling itself, in sentences."""
     service = current()
     if service.watch.last_error and service.store.runs.last(state="held") is None:
-        from koppel.web.sentences import in_language
-
         yield in_language(service.watch.last_error)
+    for alarm in service.store.alarms.open():
+        yield f"{in_language(alarm.text)} {in_language(alarm.remedy)}".strip()
     for (entity, side), hours in service.store.standing.flows().items():
         found = silence(hours, service.clock())
         if found is not None:

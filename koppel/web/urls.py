@@ -23,6 +23,7 @@ from koppel.web import (
     second_factor,
     setup,
 )
+from koppel.web.desk_urls import PATHS as DESK
 from koppel.web.views_urls import PATHS
 
 urlpatterns: list[URLPattern] = [
@@ -127,4 +128,5 @@ urlpatterns: list[URLPattern] = [
     ),
     *api.addresses(),
     *PATHS,
+    *DESK,
 ]

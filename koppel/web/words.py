@@ -102,6 +102,7 @@ STATES: Words = {
     "held": _("held for a person"),
     "intent": _("begun"),
     "interrupted": _("interrupted"),
+    "later": _("later: a system is away"),
     "open": _("open"),
     "parted": _("parted"),
     "planned": _("planned"),
@@ -136,6 +137,8 @@ KINDS: Words = {
     "nothing": _("Nothing"),
 }
 
+TASKS: Words = {"sync": _("Batch: bring all into step"), "audit": _("Audit: prove that all is")}
+
 TRIGGERS: Words = {
     "": "",
     "button": _("Button"),
@@ -143,6 +146,7 @@ TRIGGERS: Words = {
     "manual": _("By hand"),
     "plan": _("By hand"),
     "poll": _("Polling"),
+    "schedule": _("Schedule"),
 }
 
 ACTIONS: Words = {

@@ -11,6 +11,7 @@ from koppel.store import open_store
 from tests.scenarios.pair import KEY, START, PairOfSystems, make_pair
 from tests.scenarios.real import RealPair
 from tests.scenarios.real_orders import RealSales
+from tests.scenarios.web_desk import Desk, at_the_desk
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +26,12 @@ def store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pair(tmp_path: Path, store_template: Path) -> PairOfSystems:
     """A coupled pair of empty memory systems."""
     return make_pair(tmp_path, store_template)
+
+
+@pytest.fixture
+def desk(pair: PairOfSystems) -> Iterator[Desk]:
+    """A person at the pages of a Koppel that watches the pair."""
+    yield from at_the_desk(pair)
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,8 @@ PATIENCE = 150_000
 NAME, PASSWORD = "bea", "a password of five words"
 PAGES = ("/", "/inbox/conflicts", "/inbox/matches", "/inbox/quarantine", "/inbox/plans",
          "/inbox/notices", "/runs", "/journal", "/setup", "/setup/rules/partner",
-         "/setup/interface", "/setup/users", "/setup/audit-log", "/account")  # fmt: skip
+         "/setup/schedules", "/setup/interface", "/setup/users", "/setup/audit-log",
+         "/account")  # fmt: skip
 
 
 class Person:

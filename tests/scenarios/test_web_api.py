@@ -17,7 +17,7 @@ from koppel.store.people import ACTIONS
 from koppel.testing.generated import crm_fields, erp_fields, partners
 from koppel.web import service
 from tests.scenarios.pair import PairOfSystems
-from tests.scenarios.test_web_pages import until
+from tests.scenarios.web_desk import until
 
 PASSWORD = "a password of five words"
 

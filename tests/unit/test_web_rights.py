@@ -130,6 +130,12 @@ TABLE: dict[str, str | tuple[str, ...]] = {
     "write_target": ("administrator", "integrator"),
     "keep_filter": EVERYBODY,
     "export": ("administrator", "integrator", "clerk"),
+    "schedules": EVERYBODY,
+    "check_schedule": APPROVE,
+    "change_schedule": APPROVE,
+    "run_schedule": APPROVE,
+    "schedule_version": EVERYBODY,
+    "close_alarm": DECIDE,
 }
 
 # The interface's addresses check their token themselves.

@@ -215,6 +215,12 @@ def trigger(name: str) -> str:
 
 
 @register.filter
+def task(name: str) -> str:
+    """What a scheduled job does."""
+    return words.word(words.TASKS, str(name))
+
+
+@register.filter
 def role(name: str) -> str:
     """A role."""
     return words.word(words.ROLES, str(name))
@@ -229,7 +235,7 @@ def action(name: str) -> str:
 _COLOURS = {
     "done": "success", "active": "success", "ready": "info", "held": "warning",
     "waiting": "warning", "open": "warning", "refused": "danger", "failed": "danger",
-    "interrupted": "danger", "unknown": "danger",
+    "interrupted": "danger", "unknown": "danger", "later": "warning",
 }  # fmt: skip
 
 
