@@ -27,19 +27,20 @@ _WORDS = 50_000
 Taken = tuple[str, str, float, tuple[str, ...]]
 
 
-def pair(store: Store, line: Line) -> bool:
+def pair(store: Store, line: Line, *, again: bool = False) -> bool:
     """Match all fresh records of an entity; the pairs are in `store.pairs` afterwards.
 
-    False where there is nothing to be matched or created, and `store.pairs` was left alone.
+    `again`: all uncoupled ones, those too that a plan has dealt with already. False where there is
+    nothing to be matched or created, and `store.pairs` was left alone.
     """
     pairs = store.pairs
     answers = store.inbox.answers(line.entity)
-    fresh = store.replica.any_fresh(line.entity)
+    fresh = again or store.replica.any_fresh(line.entity)
     if not fresh and "same" not in answers.values():
         return False
     pairs.begin()
     if fresh:
-        pairs.find_candidates(line.entity)
+        pairs.find_candidates(line.entity, again=again)
         compare = _Comparer(store, line)
         for chunk in pairs.candidates():
             _judge(store, answers, compare.scores(chunk))

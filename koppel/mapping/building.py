@@ -40,6 +40,8 @@ class FieldBuilder:
         self.references: dict[str, str] = {}
         self.natives: dict[str, tuple[str, ...]] = {}
         self.fed: set[str] = set()
+        self.options: dict[str, Options] = {}
+        """Field -> what its lens was given, and what else it would take."""
 
     # Faults.
 
@@ -61,7 +63,7 @@ class FieldBuilder:
             "child": self._child,
             "join": self._join,
         }.get(mapping.lens, self._scalar)
-        options = Options(mapping.options)
+        options = self.options[mapping.name] = Options(mapping.options)
         unit = build(mapping, options)
         self._finish(mapping, options, "")
         return unit

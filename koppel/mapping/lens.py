@@ -106,15 +106,18 @@ class Options:
         self.given = values
         self._left = dict(values)
         self.asked: list[str] = []
+        self.known: dict[str, tuple[tuple[type, ...], tuple[str, ...]]] = {}
+        """Option -> its types, and the words to choose from where it is one of a few."""
         self.complaints: list[tuple[str, str, str]] = []
 
     def take(self, name: str, default: Any, *types: type) -> Any:
         """An option of one of the types (that of the default if none is named)."""
         self.asked.append(name)
+        wanted = types or (type(default),)
+        self.known.setdefault(name, (wanted, ()))
         if name not in self._left:
             return default
         value = self._left.pop(name)
-        wanted = types or (type(default),)
         if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
             kinds = " or ".join(_TYPE_WORDS.get(kind, kind.__name__) for kind in wanted)
             self.complain(name, f"must be {kinds}", "Correct the value")
@@ -123,6 +126,7 @@ class Options:
 
     def choose(self, name: str, default: str, *others: str) -> str:
         """An option that is one of a few words."""
+        self.known[name] = ((str,), (default, *others))
         value: str = self.take(name, default)
         if value not in (default, *others):
             words = ", ".join((default, *others))
@@ -133,6 +137,7 @@ class Options:
     def need(self, name: str, *types: type) -> Any:
         """An option that must be there."""
         if name not in self._left:
+            self.known.setdefault(name, (types, ()))
             self.asked.append(name)
             self.complain(name, "is missing", f"Give {name}")
             return None

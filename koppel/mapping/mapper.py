@@ -23,7 +23,7 @@ from koppel.mapping.inner import Flat, Whole
 from koppel.mapping.units import Unit
 from koppel.model import ENTITIES
 
-__all__ = ["BadValue", "Mapper", "Unresolved", "compile_mapping"]
+__all__ = ["BadValue", "Mapper", "Unresolved", "compile_mapping", "lens_options"]
 
 
 def compile_mapping(
@@ -38,6 +38,17 @@ def compile_mapping(
     `koppel.model.ENTITIES`.
     """
     return _Compiler(document, resources, entity_type or ENTITIES[document.entity]).mapper()
+
+
+def lens_options(
+    document: MappingDocument, resources: Sequence[Resource], field: str
+) -> Mapping[str, tuple[tuple[type, ...], tuple[str, ...]]]:
+    """The options that the lens of a field takes: name -> (types, words to choose from)."""
+    compiler = _Compiler(document, resources, ENTITIES[document.entity])
+    for mapping in document.fields:
+        if mapping.name == field and mapping.lens != "split":
+            compiler.unit(mapping)
+    return compiler.options[field].known if field in compiler.options else {}
 
 
 class _Compiler(FieldBuilder):

@@ -7,6 +7,7 @@ the thread's connection and hold one entity at a time; `begin` empties them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
@@ -70,6 +71,9 @@ _CANDIDATES = """
         AND ((ra.fresh AND NOT ra.coupled) OR (rb.fresh AND NOT rb.coupled))
 """
 
+_AGAIN = re.sub(r"\b(f|ra|rb)\.fresh AND ", "", _CANDIDATES)
+"""The same for all uncoupled records, whether a plan has dealt with them or not."""
+
 _MARK_ALONE = """
     UPDATE scored SET alone = true
     WHERE NOT EXISTS (SELECT 1 FROM scored o WHERE o.crm = scored.crm AND o.erp <> scored.erp)
@@ -98,14 +102,15 @@ class PairStore:
             for number, columns in enumerate(_INDEXES):
                 cursor.execute(f"CREATE INDEX IF NOT EXISTS {_schema()}work_{number} ON {columns}")
 
-    def find_candidates(self, entity: str) -> None:
+    def find_candidates(self, entity: str, *, again: bool = False) -> None:
         """Find the pairs that share a blocking key and of which at least one record is fresh.
 
-        Keys that are common to many records are passed over.
+        Keys that are common to many records are passed over. `again`: not coupled is enough.
         """
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
-                _CANDIDATES, [entity, entity, CROWD, COMMON, entity, entity, entity, entity]
+                _AGAIN if again else _CANDIDATES,
+                [entity, entity, CROWD, COMMON, entity, entity, entity, entity],
             )
 
     def candidates(self, page: int = PAGE) -> Iterator[list[tuple[str, str]]]:

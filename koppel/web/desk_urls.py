@@ -1,10 +1,10 @@
-"""The addresses of schedules and alarms."""
+"""The addresses of schedules, alarms and mappings."""
 
 from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from koppel.web import schedule_pages
+from koppel.web import mappings, schedule_pages, setup
 
 PATHS: list[URLPattern] = [
     path("setup/schedules", schedule_pages.schedules, name="schedules"),
@@ -15,6 +15,28 @@ PATHS: list[URLPattern] = [
         "setup/schedules/versions/<int:number>",
         schedule_pages.schedule_version,
         name="schedule_version",
+    ),
+    path("setup/rules/<str:entity>/check", setup.check_rule, name="check_rule"),
+    path("setup/rules/<str:entity>/mapping/<str:side>", mappings.mapping, name="mapping"),
+    path(
+        "setup/rules/<str:entity>/mapping/<str:side>/check",
+        mappings.check_mapping,
+        name="check_mapping",
+    ),
+    path(
+        "setup/rules/<str:entity>/mapping/<str:side>/change",
+        mappings.change_mapping,
+        name="change_mapping",
+    ),
+    path(
+        "setup/rules/<str:entity>/mapping/<str:side>/versions/<int:number>",
+        mappings.mapping_version,
+        name="mapping_version",
+    ),
+    path(
+        "setup/rules/<str:entity>/mapping/<str:side>/fields/<str:field>",
+        mappings.mapping_field,
+        name="mapping_field",
     ),
     path("setup/alarms/<int:number>/close", schedule_pages.close_alarm, name="close_alarm"),
 ]

@@ -3,58 +3,50 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import tomlkit
 
-from koppel.errors import KoppelError
+from koppel.engine.foresee import Foreseen, Terms, foresee
+from koppel.errors import KoppelError, NeedsUser
 from koppel.mapping.document import load_mapping
-from koppel.mapping.faults import DocumentFaults
+from koppel.mapping.faults import DocumentFaults, Fault
+from koppel.mapping.fit import unfit
 from koppel.mapping.rule_document import load_rule
-from koppel.model import agree
-from koppel.sync.rule import SIDES, Direction, FieldRule, First, Owner, Policy, Rule, Side
-from koppel.web.records import canonical
+from koppel.sync.rule import (
+    SIDES,
+    CreatePolicy,
+    DeletePolicy,
+    Direction,
+    FieldRule,
+    MatchRule,
+    Owner,
+    Policy,
+    Rule,
+    Side,
+)
 from koppel.web.service import Service
 
 OWNERS: tuple[str, ...] = get_args(Owner)
 POLICIES: tuple[str, ...] = get_args(Policy)
 DIRECTIONS: tuple[str, ...] = get_args(Direction)
-FIRSTS: tuple[str, ...] = ("", *get_args(First))
-EXAMPLES = 100
-"""Records that a preview names one by one; beyond that they are counted."""
-
-
-@dataclass(frozen=True)
-class Effect:
-    """What a changed rule would do to one field of one pair."""
-
-    coupling: str
-    label: str
-    field: str
-    side: Side
-    old: Any
-    new: Any
-    at_once: bool
-    """A conflict is open there, so it is settled at once; else with the next change."""
+DELETES: tuple[str, ...] = get_args(DeletePolicy)
 
 
 @dataclass
 class Preview:
-    """A changed rule: its text, what is wrong with it, and what it would do."""
+    """A changed document: its text, what is wrong with it, and what it would do."""
 
     text: str
-    faults: list[str] = field(default_factory=list)
-    changed: list[str] = field(default_factory=list)
-    effects: list[Effect] = field(default_factory=list)
-    more: int = 0
-    looked_at: int = 0
+    faults: Sequence[Fault] = ()
+    foreseen: Foreseen = field(default_factory=Foreseen)
 
 
 def matrix(service: Service, rule: Rule) -> list[dict[str, Any]]:
     """Each field or group of the rule with its owner, way, policy, and how both sides keep it."""
-    lenses = {side: _lenses(service, rule.connections[side], rule.entity) for side in SIDES}
+    lenses = {side: _lenses(service, rule.connections[side], rule.entity, side) for side in SIDES}
     return [
         {
             "name": name,
@@ -73,7 +65,9 @@ def matrix(service: Service, rule: Rule) -> list[dict[str, Any]]:
     ]
 
 
-def _lenses(service: Service, connection: str, entity: str) -> dict[str, dict[str, Any]]:
+def _lenses(
+    service: Service, connection: str, entity: str, side: Side
+) -> dict[str, dict[str, Any]]:
     text, overlay = service.lines.mapping_text(connection, entity)
     document = load_mapping(text, source=f"{connection}/{entity}.toml", overlay=overlay)
     try:
@@ -84,12 +78,18 @@ def _lenses(service: Service, connection: str, entity: str) -> dict[str, dict[st
     for one in document.fields:
         written = (one.native,) if isinstance(one.native, str) else one.native or ()
         native = ", ".join(natives.get(one.name) or written)
-        told[one.name] = {"native": native, "lens": one.lens or "text", "readonly": one.readonly}
+        told[one.name] = {
+            "name": one.name,
+            "side": side,
+            "native": native,
+            "lens": one.lens or "text",
+            "readonly": one.readonly,
+        }
     return told
 
 
 def changed_text(text: str, form: Mapping[str, Any]) -> str:
-    """The rule's document with what the form says of each field; all else stays as written."""
+    """The rule's document with what the form says; all else stays as written."""
     document = tomlkit.parse(text)
     fields: Any = document["fields"]
     for name in list(fields):
@@ -106,7 +106,50 @@ def changed_text(text: str, form: Mapping[str, Any]) -> str:
             continue
         for settled in ("policy", "first"):  # they say something of shared fields only
             entry.pop(settled, None)
+    _records(document, form)
     return tomlkit.dumps(document)
+
+
+def _records(document: Any, form: Mapping[str, Any]) -> None:
+    """What the form says of whole records: made, deleted, matched."""
+    for side in SIDES:
+        wanted = form.get(f"create-{side}")
+        if wanted in ("yes", "no"):
+            _allow(document, side, wanted == "yes")
+        gone = form.get(f"delete-{side}")
+        if gone and gone != document.get("delete", {}).get(side, "uncouple"):
+            document.setdefault("delete", tomlkit.table())[side] = gone
+    for name, default in (("couple", MatchRule().couple), ("review", MatchRule().review)):
+        typed = form.get(f"match-{name}", "").strip().replace(",", ".")
+        if not typed or typed == _plain(document.get("match", {}).get(name, default)):
+            continue
+        value = float(typed) if typed.replace(".", "", 1).isdecimal() else typed
+        document.setdefault("match", tomlkit.table())[name] = value
+
+
+def _allow(document: Any, side: Side, wanted: bool) -> None:
+    entry = document.get("create", {}).get(side, False)
+    now = entry if isinstance(entry, bool) else entry.get("allowed", True)
+    if bool(now) == wanted:
+        return
+    if isinstance(entry, bool):
+        document.setdefault("create", tomlkit.table())[side] = wanted
+    else:
+        entry["allowed"] = wanted
+
+
+def _plain(value: Any) -> str:
+    """A share as it stands in the form."""
+    return f"{float(value):g}" if isinstance(value, int | float) else str(value)
+
+
+def records_of(rule: Rule) -> dict[str, Any]:
+    """What a rule says of whole records, for the form."""
+    return {
+        "create": [(side, rule.create.get(side, CreatePolicy())) for side in SIDES],
+        "delete": [(side, rule.delete.get(side, "uncouple")) for side in SIDES],
+        "match": [("couple", _plain(rule.match.couple)), ("review", _plain(rule.match.review))],
+    }
 
 
 def _put(entry: Any, key: str, value: str, default: str) -> None:
@@ -120,76 +163,91 @@ def _put(entry: Any, key: str, value: str, default: str) -> None:
 
 
 def preview(service: Service, entity: str, text: str) -> Preview:
-    """Check a changed rule, and find the records and fields that it would change."""
-    before = load_rule(service.store.documents.get("rule", entity) or "", source="rule")
+    """Check a changed rule against both systems, and find what it would change."""
     found = Preview(text)
     try:
-        after = load_rule(text, source=f"rules/{entity}.toml")
-    except DocumentFaults as error:
-        found.faults = [str(fault) for fault in error.faults]
-        return found
+        after = _fitting(service, entity, text)
     except KoppelError as error:
-        found.faults = [str(error)]
+        found.faults = faults_of(error)
         return found
-    found.changed = [
-        name
-        for name in {**before.fields, **after.fields}
-        if before.fields.get(name) != after.fields.get(name)
-    ]
-    names = {member for name in found.changed for member in after.groups.get(name, (name,))}
-    for effect in _effects(service, after, names, found):
-        if len(found.effects) < EXAMPLES:
-            found.effects.append(effect)
-        else:
-            found.more += 1
+    before = _live_terms(service, entity, after)
+    if before is not None:
+        found.foreseen = foresee(service.store, before, after)
     return found
 
 
-def _effects(service: Service, rule: Rule, names: set[str], told: Preview) -> Iterator[Effect]:
-    if not names:
-        return
-    units = {m: name for name in rule.fields for m in rule.groups.get(name, (name,))}
-    for row in service.store.couplings.each(rule.entity):
-        if row.state != "active":
-            continue
-        told.looked_at += 1
-        values = {side: canonical(service, rule.entity, side, row.base(side)) for side in SIDES}
-        open_fields: Mapping[str, Any] | None = None
-        for name in sorted(names):
-            if not all(name in values[side] for side in SIDES):
-                continue
-            crm, erp = values["crm"][name], values["erp"][name]
-            giver = _giver(rule.fields.get(units.get(name, name)))
-            if agree(crm, erp) or giver is None:
-                continue
-            if open_fields is None:
-                open_fields = service.store.inbox.open_fields([row.id]).get(row.id, {})
-            side: Side = "erp" if giver == "crm" else "crm"
-            yield Effect(
-                coupling=row.id,
-                label=row.label,
-                field=name,
-                side=side,
-                old=values[side][name],
-                new=values[giver][name],
-                at_once=units.get(name, name) in open_fields,
-            )
+def checked(service: Service, entity: str, text: str) -> Sequence[Fault]:
+    """All that is wrong with a changed rule."""
+    try:
+        _fitting(service, entity, text)
+    except KoppelError as error:
+        return faults_of(error)
+    return ()
 
 
-def _giver(rule: FieldRule | None) -> Side | None:
-    """Whose value a rule prefers where the two differ; None: nobody's, or it does not travel."""
-    if rule is None or rule.direction == "none":
+def _fitting(service: Service, entity: str, text: str) -> Terms:
+    """A rule's text with its mappings. Raises `DocumentFaults` where they do not fit together."""
+    source = f"rules/{entity}.toml"
+    rule = load_rule(text, source=source)
+    if rule.entity != entity:
+        message = f"this is the rule of {entity}, not of {rule.entity}"
+        raise DocumentFaults([Fault(source, "entity", message, f'Write entity = "{entity}"')])
+    found = terms(service, rule)
+    faults = unfit(rule, found.mappers, source=source)
+    if faults:
+        raise DocumentFaults(faults)
+    return found
+
+
+def deletions(before: str, after: str) -> list[tuple[Side, str, str]]:
+    """(side, old, new): where another thing becomes of a record whose partner is deleted."""
+    one, two = load_rule(before, source="rule").delete, load_rule(after, source="rule").delete
+    told: list[tuple[Side, str, str]] = []
+    for side in SIDES:
+        old, new = one.get(side, "uncouple"), two.get(side, "uncouple")
+        if old != new:
+            told.append((side, old, new))
+    return told
+
+
+def _live_terms(service: Service, entity: str, after: Terms) -> Terms | None:
+    """The terms that are live, with the same mappings where these stay; None where they are faulty.
+
+    A fault in what is live must not keep anybody from putting it right.
+    """
+    try:
+        rule = load_rule(service.store.documents.get("rule", entity) or "", source=entity)
+        if rule.connections == after.rule.connections:
+            return Terms(rule=rule, mappers=after.mappers)
+        return terms(service, rule)
+    except KoppelError:
         return None
-    if rule.direction != "both":
-        return "crm" if rule.direction == "to_erp" else "erp"
-    chosen = rule.owner if rule.owner != "shared" else rule.policy
-    return chosen if chosen in SIDES else None
+
+
+def terms(service: Service, rule: Rule) -> Terms:
+    """A rule with its mappings, compiled against what both systems said of themselves last."""
+    for name in rule.connections.values():
+        if not service.store.connections.schema(name):
+            raise NeedsUser(
+                "the system was not described yet", place=name, remedy="Check the connection first"
+            )
+    lines = service.lines
+    mappers = {s: lines.mapper(rule.connections[s], rule.entity, offline=True) for s in SIDES}
+    return Terms(rule=rule, mappers=mappers)
+
+
+def faults_of(error: KoppelError) -> Sequence[Fault]:
+    """All that is wrong, each with its place and remedy."""
+    if isinstance(error, DocumentFaults):
+        return error.faults
+    return (Fault(error.place, "", error.message, error.remedy),)
 
 
 def save(service: Service, entity: str, text: str, *, by: str) -> int:
     """Make a text the live rule; records with an open conflict are looked at again. Its number."""
     store = service.store
     rule = load_rule(text, source=f"rules/{entity}.toml")
+    before = next((one for one in service.lines.rules() if one.entity == entity), None)
     version = store.documents.put("rule", entity, text, author=by)
     store.audit_log.write(by, "change rule", entity, version=version)
     waiting: list[tuple[Side, str]] = []
@@ -201,7 +259,14 @@ def save(service: Service, entity: str, text: str, *, by: str) -> int:
                 waiting.append((side, record))
     if waiting:
         store.inbox.wait_all(rule.entity, waiting, reason="the rule was changed")
+    if before is not None and _weighs_otherwise(before, rule):
+        store.replica.refresh_uncoupled(entity)
     return version
+
+
+def _weighs_otherwise(before: Rule, after: Rule) -> bool:
+    """Do records without a partner have to be looked at again?"""
+    return (before.match, before.create, before.scope) != (after.match, after.create, after.scope)
 
 
 def difference(old: str, new: str, names: tuple[str, str]) -> list[tuple[str, str]]:

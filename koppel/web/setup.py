@@ -8,6 +8,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
@@ -97,6 +98,8 @@ def rule(request: HttpRequest, entity: str) -> HttpResponse:
         "owners": rulebook.OWNERS,
         "policies": rulebook.POLICIES,
         "directions": rulebook.DIRECTIONS,
+        "deletes": rulebook.DELETES,
+        "records": rulebook.records_of(live),
         "text": text,
         "versions": current().store.documents.versions("rule", entity),
     }
@@ -125,6 +128,9 @@ def change_rule(request: HttpRequest, entity: str) -> HttpResponse:
         "entity": entity,
         "preview": found,
         "lines": rulebook.difference(text, wanted, (_("live"), _("changed"))),
+        "deletions": rulebook.deletions(text, wanted) if not found.faults else (),
+        "action": reverse("change_rule", kwargs={"entity": entity}),
+        "back": reverse("rule", kwargs={"entity": entity}),
     }
     return render(request, "web/setup/preview.html", context)
 
@@ -156,6 +162,18 @@ def interface(request: HttpRequest) -> HttpResponse:
         answer.headers["Content-Disposition"] = 'attachment; filename="interface.md"'
         return answer
     return render(request, "web/setup/interface.html", context)
+
+
+@require_POST
+@needs("configure", entity_in="entity")
+def check_rule(request: HttpRequest, entity: str) -> HttpResponse:
+    """What is wrong with a changed rule as far as it is chosen or typed."""
+    _live, text = _rule(entity)
+    wanted = request.POST.get("text")
+    if wanted is None:
+        wanted = rulebook.changed_text(text, request.POST)
+    faults = rulebook.checked(current(), entity, wanted.replace("\r\n", "\n"))
+    return render(request, "web/parts/schedule_check.html", {"faults": faults})
 
 
 # users and roles

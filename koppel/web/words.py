@@ -42,6 +42,18 @@ DELETIONS: Words = {
     "ask": _("a person decides"),
 }
 
+EFFECTS: Words = {
+    "write": _("would be written"),
+    "read": _("reads otherwise"),
+    "unreadable": _("could not be read any more"),
+    "sleep": _("leaves the scope: falls asleep"),
+    "wake": _("comes into scope: wakes up"),
+    "couple": _("would be coupled"),
+    "ask": _("a person would be asked whether they are the same"),
+    "create": _("would be made"),
+    "stay": _("would not be made any more"),
+}
+
 OPERATORS: Words = {
     "equals": _("is"),
     "not_equals": _("is not"),

@@ -208,7 +208,7 @@ def test_a_rule_with_a_fault_is_not_saved_and_the_fault_is_told(desk: Desk) -> N
     live = desk.pair.store.documents.get("rule", "partner") or ""
     broken = live.replace('email = { owner = "shared"', 'emial = { owner = "shared"')
     page = desk.press("/setup/rules/partner/change", text=broken, sure="1")
-    assert "This rule cannot be used" in page
+    assert "This cannot be used" in page
     assert "emial" in page
     assert desk.pair.store.documents.get("rule", "partner") == live
 

@@ -136,6 +136,12 @@ TABLE: dict[str, str | tuple[str, ...]] = {
     "run_schedule": APPROVE,
     "schedule_version": EVERYBODY,
     "close_alarm": DECIDE,
+    "check_rule": APPROVE,
+    "mapping": EVERYBODY,
+    "mapping_field": APPROVE,
+    "check_mapping": APPROVE,
+    "change_mapping": APPROVE,
+    "mapping_version": EVERYBODY,
 }
 
 # The interface's addresses check their token themselves.

@@ -191,6 +191,12 @@ def deletion(name: str) -> str:
 
 
 @register.filter
+def effect(name: str) -> str:
+    """What a changed rule or mapping would do to a record."""
+    return words.word(words.EFFECTS, str(name))
+
+
+@register.filter
 def operator(name: str) -> str:
     """The test of a condition."""
     return words.word(words.OPERATORS, str(name))
