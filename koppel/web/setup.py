@@ -20,6 +20,7 @@ from koppel.store.people import ACTIONS, ANY
 from koppel.sync.rule import Rule
 from koppel.web import rulebook
 from koppel.web.errands import begin
+from koppel.web.interface_pdf import interface_pdf
 from koppel.web.notes import note, trouble
 from koppel.web.rights import needs, who
 from koppel.web.service import current
@@ -154,8 +155,15 @@ def version(request: HttpRequest, entity: str, number: int) -> HttpResponse:
 
 @needs("view")
 def interface(request: HttpRequest) -> HttpResponse:
-    """The interface documentation of exactly what is live; `?as=markdown` as a file."""
-    context = {"parts": rulebook.interface(current()), "made_at": datetime.now().astimezone()}
+    """The interface documentation of what is live; `?as=markdown` and `?as=pdf` as a file."""
+    context: dict[str, Any] = {
+        "parts": rulebook.interface(current()),
+        "made_at": datetime.now().astimezone(),
+    }
+    if request.GET.get("as") == "pdf":
+        answer = HttpResponse(interface_pdf(**context), content_type="application/pdf")
+        answer.headers["Content-Disposition"] = 'attachment; filename="interface.pdf"'
+        return answer
     if request.GET.get("as") == "markdown":
         text = render_to_string("web/setup/interface.txt", context)
         answer = HttpResponse(text, content_type="text/markdown; charset=utf-8")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import replace
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
+from pypdf import PdfReader
 
 from koppel.config import now
 from koppel.store.models import Run
@@ -230,6 +232,18 @@ def test_the_interface_documentation_tells_what_is_live(desk: Desk) -> None:
     assert answer.headers["Content-Type"].startswith("text/markdown")
     assert "| E-mail (`email`) |" in text
     assert "<" not in text
+
+
+def test_the_interface_documentation_is_a_pdf_with_its_umlauts(desk: Desk) -> None:
+    desk.web.cookies["koppel_language"] = "de"
+    answer = desk.web.get("/setup/interface", {"as": "pdf"})
+    assert answer.headers["Content-Type"] == "application/pdf"
+    assert answer.content.startswith(b"%PDF-")
+    reader = PdfReader(io.BytesIO(answer.content))
+    text = " ".join(page.extract_text() for page in reader.pages)
+    assert "Eigentümer" in text
+    assert "CRM: crm (memory) ⇄ ERP: erp (memory)" in text
+    assert "billing_city" in text
 
 
 def test_users_and_roles_are_changed_on_the_page(desk: Desk) -> None:
