@@ -56,6 +56,7 @@ def session(context: typer.Context, json: bool = False) -> Session:
 def load() -> typer.Typer:
     """The app with all its commands."""
     from koppel.cli import (  # noqa: F401  (they add their commands)
+        cards,
         golive,
         guide,
         inbox,

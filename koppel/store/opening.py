@@ -57,6 +57,7 @@ class Store:
         from koppel.store.auditlog import AuditLog
         from koppel.store.audits import AlarmStore, AuditStore
         from koppel.store.calls import CallStore
+        from koppel.store.cards import CardKeys
         from koppel.store.connections import ConnectionStore
         from koppel.store.couplings import CouplingStore
         from koppel.store.documents import DocumentStore
@@ -87,6 +88,7 @@ class Store:
         self.second_factors: SecondFactorStore = SecondFactorStore(clock, key, find_key)
         self.standing: StandingStore = StandingStore(clock)
         self.tokens: TokenStore = TokenStore(clock)
+        self.card_keys: CardKeys = CardKeys(key, find_key)
         self.connections: ConnectionStore = ConnectionStore(clock, key, find_key)
         self.documents: DocumentStore = DocumentStore(clock)
         self.provider: ProviderStore = ProviderStore(clock, self.documents, self.people)

@@ -130,6 +130,8 @@ TABLE: dict[str, str | tuple[str, ...]] = {
     "write_target": ("administrator", "integrator"),
     "keep_filter": EVERYBODY,
     "export": ("administrator", "integrator", "clerk"),
+    "card_page": "signed",
+    "api_records_entity_side_record_card-link": "token",
     "schedules": EVERYBODY,
     "check_schedule": APPROVE,
     "change_schedule": APPROVE,

@@ -32,6 +32,8 @@ class Card:
     last_in_step: datetime | None = None
     conflicts: int = 0
     url: str = ""
+    view: str = ""
+    """A link that shows the record's key figures for a short time, without a sign-in at Koppel."""
     messages: tuple[str, ...] = ()
 
 
@@ -105,6 +107,7 @@ def _read(body: dict[str, Any]) -> Card:
         last_in_step=_moment(body.get("last_in_step")),
         conflicts=conflicts if isinstance(conflicts, int) else 0,
         url=link(body.get("url")),
+        view=link(body.get("card")),
         messages=tuple(map(str, messages)) if isinstance(messages, list) else (),
     )
 
