@@ -138,7 +138,7 @@ def make_server(store: Store, watch: Watching, desk: OrderDesk, host: str, port:
         connection_limit=200,
         host=host,
         port=port,
-        threads=6,
+        threads=12,
         ident="koppel",
         **(told if proxy else {}),
     )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from koppel.web import api_cards, cards, mappings, schedule_pages, setup
+from koppel.web import api_cards, cards, events, mappings, schedule_pages, setup
 
 OPERATIONS = (api_cards,)
 """Modules that add operations to the interface: it has their addresses once they are imported."""
 
 PATHS: list[URLPattern] = [
     path("card/<str:token>", cards.card_page, name="card_page"),
+    path("errands/<str:errand>/events", events.errand_events, name="errand_events"),
+    path("runs/<int:number>/events", events.run_events, name="run_events"),
     path("setup/schedules", schedule_pages.schedules, name="schedules"),
     path("setup/schedules/check", schedule_pages.check_schedule, name="check_schedule"),
     path("setup/schedules/change", schedule_pages.change_schedule, name="change_schedule"),

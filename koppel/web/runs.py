@@ -15,6 +15,7 @@ from koppel.engine.runner import Engine
 from koppel.errors import KoppelError
 from koppel.store.models import Coupling, Journal, Run, Step
 from koppel.store.runs import decode_body
+from koppel.web import words
 from koppel.web.errands import begin
 from koppel.web.notes import note, trouble
 from koppel.web.records import journal_lines
@@ -25,6 +26,7 @@ PAGE = 50
 QUIET = ("rebase",)
 """Kinds of steps that write nothing and ask nobody."""
 
+UNDER_WAY = ("planning", "applying")
 UNDOABLE = ("done", "waiting", "interrupted")
 STATES = (
     "done", "held", "ready", "waiting", "interrupted", "failed", "superseded", "applying",
@@ -91,6 +93,7 @@ def run(request: HttpRequest, number: int) -> HttpResponse:
         "writes": current().store.journal.count(row.id),
         "may_undo": row.state in UNDOABLE and row.kind != "undo",
         "may_apply": row.state in ("ready", "held"),
+        "under_way": words.word(words.STATES, row.state) if row.state in UNDER_WAY else "",
         "undone_by": Run.objects.filter(undoes_id=row.id, state="done").first(),
     }
     return render(request, "web/run.html", context)

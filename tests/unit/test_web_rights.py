@@ -131,6 +131,8 @@ TABLE: dict[str, str | tuple[str, ...]] = {
     "keep_filter": EVERYBODY,
     "export": ("administrator", "integrator", "clerk"),
     "card_page": "signed",
+    "errand_events": EVERYBODY,
+    "run_events": EVERYBODY,
     "api_records_entity_side_record_card-link": "token",
     "schedules": EVERYBODY,
     "check_schedule": APPROVE,

@@ -14,6 +14,37 @@
     }
   });
 
+  // data-events="/…": what goes on is told by the server as it happens. Where it cannot, or has no
+  // place left, the page looks again by itself.
+  function follow(part) {
+    if (part.follows) return;
+    part.follows = true;
+    function look(after) {
+      window.setTimeout(function () {
+        if (!document.contains(part)) return;
+        if (part.hasAttribute("data-reload")) window.location.reload();
+        else window.htmx.trigger(part, "look");
+      }, after);
+    }
+    if (!window.EventSource) return look(700);
+    var source = new EventSource(part.dataset.events);
+    function tell(event) {
+      if (!document.contains(part)) return source.close();
+      part.querySelector("[data-told]").textContent = JSON.parse(event.data).text;
+    }
+    part.addEventListener("htmx:beforeCleanupElement", function () { source.close(); });
+    source.addEventListener("progress", tell);
+    source.addEventListener("done", function (event) { tell(event); source.close(); look(0); });
+    source.addEventListener("error", function () {
+      if (source.readyState === EventSource.CLOSED) look(part.hasAttribute("data-reload") ? 5000 : 700);
+    });
+    window.addEventListener("pagehide", function () { source.close(); });
+  }
+  function followAll() { document.querySelectorAll("[data-events]").forEach(follow); }
+  document.addEventListener("htmx:afterSettle", followAll);
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", followAll);
+  else followAll();
+
   // A form whose choice counts at once, such as a filter.
   document.addEventListener("change", function (event) {
     if (event.target.closest("[data-submit-on-change]")) event.target.form.requestSubmit();
