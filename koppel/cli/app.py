@@ -71,6 +71,7 @@ def load() -> typer.Typer:
         setup,
         storing,
         tokens,
+        webhooks,
         workers,
     )
 

@@ -18,6 +18,7 @@ from koppel.engine import Engine, seen
 from koppel.engine.lines import Lines
 from koppel.engine.schedules import Scheduler
 from koppel.engine.watch import Pace, Watch, Watching
+from koppel.engine.webhooks import Bell
 from koppel.errors import NeedsUser
 from koppel.processes.desk import DeskPace, OrderDesk, couple_by_watch
 from koppel.processes.replica_desk import ReplicaDesk
@@ -57,6 +58,7 @@ def serve(
         f"http://{host}:{port}",
     )
     views = ReplicaDesk(lambda: make_engine(here))
+    bell = Bell(lambda: make_store(here))
     keep_sessions(here)
     server = make_server(store, watch, desk, host, port)
     stop = threading.Event()
@@ -66,11 +68,13 @@ def serve(
     desk.start()
     scheduler.start()
     views.start()
+    bell.start()
     thread = threading.Thread(target=server.run, name="koppel-web", daemon=True)
     thread.start()
     here.say(f"Koppel serves on http://{host}:{port} (stop: Ctrl-C)")
     stop.wait()
     err.print("Stopping: what is being written is finished first.")
+    bell.stop()
     views.stop()
     desk.stop()
     scheduler.stop()
@@ -78,12 +82,16 @@ def serve(
     server.close()
 
 
-def make_engine(here: Session) -> Engine:
-    """The watch's own engine; its store shares the database, not the connection."""
+def make_store(here: Session) -> Store:
+    """A store for a thread of its own: it shares the database, not the connection."""
     from koppel.store.secrets import find_key
 
-    store = Store(config.now, find_key(here.home), lambda: find_key(here.home))
-    return Engine(store, patience=PATIENCE)
+    return Store(config.now, find_key(here.home), lambda: find_key(here.home))
+
+
+def make_engine(here: Session) -> Engine:
+    """The watch's own engine, on a store of its own."""
+    return Engine(make_store(here), patience=PATIENCE)
 
 
 def keep_sessions(here: Session) -> None:

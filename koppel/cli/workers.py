@@ -11,13 +11,14 @@ import typer
 
 from koppel import config
 from koppel.cli.app import app, session
-from koppel.cli.serve import keep_sessions, make_engine, make_server
+from koppel.cli.serve import keep_sessions, make_engine, make_server, make_store
 from koppel.cli.session import Session, err
 from koppel.connectors import registry
 from koppel.engine import seen
 from koppel.engine.lines import Lines
 from koppel.engine.queue import JobQueue
 from koppel.engine.schedules import Scheduler
+from koppel.engine.webhooks import Bell
 from koppel.errors import NeedsUser
 from koppel.processes.asked import AskedDesk, AskedWatch
 from koppel.processes.worker import Worker, worker_name
@@ -35,12 +36,15 @@ def serve_only(here: Session, store: Store, host: str, port: int) -> None:
     keep_sessions(here)
     server = make_server(store, watch, desk, host, port)
     scheduler = Scheduler(lambda: make_engine(here), config.now)
+    bell = Bell(lambda: make_store(here))
     desk.start()
     scheduler.start()
+    bell.start()
     threading.Thread(target=server.run, name="koppel-web", daemon=True).start()
     here.say(f"Koppel serves on http://{host}:{port} and leaves the work to its workers")
     _until_stopped()
     desk.stop()
+    bell.stop()
     scheduler.stop()
     server.close()
     queue.stop(0)

@@ -27,14 +27,25 @@ Resolve = Callable[..., Sequence[Any]]
 
 
 class HostCheck:
-    """Checks the host of one connection, again once a minute."""
+    """Checks the host of one connection, again once a minute.
 
-    def __init__(self, host: str, name: str = "", *, resolve: Resolve | None = None) -> None:
+    `named_only`: a private address is wanted only where the host is named in
+    `KOPPEL_PRIVATE_HOSTS`, however its name or address looks.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        name: str = "",
+        *,
+        resolve: Resolve | None = None,
+        named_only: bool = False,
+    ) -> None:
         self._host = host.strip("[]").lower().rstrip(".")
         self._name = name
         self._resolve = resolve or socket.getaddrinfo
         self._checked = -_KEPT
-        self._private = _may_be_private(self._host)
+        self._private = is_named(self._host) if named_only else _may_be_private(self._host)
 
     def check(self) -> None:
         """Raises `NeedsUser` where the host leads to where nobody wanted to go.
@@ -68,11 +79,16 @@ class HostCheck:
             )
 
 
+def is_named(host: str) -> bool:
+    """Did somebody name this host in `KOPPEL_PRIVATE_HOSTS`?"""
+    return host.strip("[]").lower().rstrip(".") in os.environ.get(ENVIRONMENT, "").lower().split()
+
+
 def _may_be_private(host: str) -> bool:
     if host == "localhost" or "." not in host or host.endswith(_LOCAL):
         return True
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return host in os.environ.get(ENVIRONMENT, "").lower().split()
+        return is_named(host)
     return True

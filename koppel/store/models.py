@@ -588,3 +588,44 @@ class KeptAnswer(models.Model):
     question = models.CharField(max_length=300, primary_key=True)
     answer = models.BinaryField()
     at = models.DateTimeField(db_index=True)
+
+
+class Webhook(models.Model):
+    """An address that wants to be told of events; `secret` (sealed) signs what is sent to it.
+
+    `seen_at`: events up to then were looked at for it. `stopped` says why nothing is sent any more.
+    """
+
+    address = models.TextField()
+    events = models.JSONField(default=list)
+    secret = models.BinaryField(default=b"")
+    made_at = models.DateTimeField()
+    by = models.CharField(max_length=120, default="")
+    seen_at = models.DateTimeField()
+    stopped = models.TextField(default="")
+
+
+class WebhookMessage(models.Model):
+    """One event for one address: waiting, sent, or given up; `key` makes it one however often."""
+
+    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE)
+    event = models.CharField(max_length=40)
+    key = models.CharField(max_length=200)
+    body = models.TextField()
+    state = models.CharField(max_length=10, default="waiting")
+    attempts = models.IntegerField(default=0)
+    next_at = models.DateTimeField(null=True)
+    status = models.IntegerField(null=True)
+    message = models.TextField(default="")
+    made_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["webhook", "key"], name="one_webhook_message"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_at"], condition=Q(state="waiting"), name="due_webhook_messages"
+            ),
+        ]

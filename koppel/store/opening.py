@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from koppel.store.auditlog import AuditLog
     from koppel.store.audits import AlarmStore, AuditStore
     from koppel.store.calls import CallStore
+    from koppel.store.cards import CardKeys
     from koppel.store.connections import ConnectionStore
     from koppel.store.couplings import CouplingStore
     from koppel.store.documents import DocumentStore
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from koppel.store.second_factor import SecondFactorStore
     from koppel.store.standing import StandingStore
     from koppel.store.tokens import TokenStore
+    from koppel.store.webhooks import WebhookStore
 
 Clock = Callable[[], datetime]
 """Gives the present time, in UTC and aware of it."""
@@ -81,6 +83,7 @@ class Store:
         from koppel.store.seen import SeenStore
         from koppel.store.standing import StandingStore
         from koppel.store.tokens import TokenStore
+        from koppel.store.webhooks import WebhookStore
 
         self.clock = clock
         self.audit_log: AuditLog = AuditLog(clock)
@@ -89,6 +92,7 @@ class Store:
         self.standing: StandingStore = StandingStore(clock)
         self.tokens: TokenStore = TokenStore(clock)
         self.card_keys: CardKeys = CardKeys(key, find_key)
+        self.webhooks: WebhookStore = WebhookStore(clock, key, find_key)
         self.connections: ConnectionStore = ConnectionStore(clock, key, find_key)
         self.documents: DocumentStore = DocumentStore(clock)
         self.provider: ProviderStore = ProviderStore(clock, self.documents, self.people)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from koppel.web import api_cards, cards, events, mappings, schedule_pages, setup
+from koppel.web import api_cards, cards, events, interfaces, mappings, schedule_pages, setup
 
 OPERATIONS = (api_cards,)
 """Modules that add operations to the interface: it has their addresses once they are imported."""
@@ -44,5 +44,10 @@ PATHS: list[URLPattern] = [
         mappings.mapping_field,
         name="mapping_field",
     ),
+    path("setup/interfaces", interfaces.interfaces, name="interfaces"),
+    path("setup/webhooks", interfaces.add_webhook, name="add_webhook"),
+    path("setup/webhooks/<int:number>", interfaces.webhook, name="webhook"),
+    path("setup/webhooks/<int:number>/change", interfaces.change_webhook, name="change_webhook"),
+    path("setup/card", interfaces.change_card, name="change_card"),
     path("setup/alarms/<int:number>/close", schedule_pages.close_alarm, name="close_alarm"),
 ]

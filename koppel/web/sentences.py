@@ -256,6 +256,14 @@ PATTERNS: tuple[str, ...] = (
     N("The job {name} failed: {part}"),
     N("The audit found records that are not in step: {what}."),
     N("A plan that puts it right: {command}"),
+    # webhooks
+    N("no answer in time"),
+    N("not reached: {what}"),
+    N("answered with {many}"),
+    N("too many were waiting"),
+    N("the address says that it wants no more messages (410)"),
+    N("stopped by {name}"),
+    N("Messages to {name} do not arrive: {part}"),
     # runs and progress
     N("reading {what} from {name}"),
     N("planning {what}"),

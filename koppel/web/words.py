@@ -111,6 +111,7 @@ STATES: Words = {
     "done": _("done"),
     "dormant": _("asleep: out of the rule's scope"),
     "failed": _("failed"),
+    "given up": _("given up"),
     "held": _("held for a person"),
     "intent": _("begun"),
     "interrupted": _("interrupted"),
@@ -123,6 +124,7 @@ STATES: Words = {
     "refused": _("refused"),
     "resolved": _("decided, not written yet"),
     "running": _("running"),
+    "sent": _("sent"),
     "same": _("the same"),
     "superseded": _("replaced by a newer plan"),
     "undone": _("taken back"),
@@ -147,6 +149,14 @@ KINDS: Words = {
     "rebase": _("Take note"),
     "review": _("Ask a person"),
     "nothing": _("Nothing"),
+}
+
+EVENTS: Words = {
+    "run.ended": _("a run ended"),
+    "conflict.opened": _("a new conflict"),
+    "plan.held": _("a plan is held"),
+    "order.changed": _("an order's state changed"),
+    "alarm.raised": _("an alarm"),
 }
 
 TASKS: Words = {"sync": _("Batch: bring all into step"), "audit": _("Audit: prove that all is")}

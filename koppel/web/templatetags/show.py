@@ -221,6 +221,12 @@ def trigger(name: str) -> str:
 
 
 @register.filter
+def event(name: str) -> str:
+    """What a webhook tells of."""
+    return words.word(words.EVENTS, str(name))
+
+
+@register.filter
 def task(name: str) -> str:
     """What a scheduled job does."""
     return words.word(words.TASKS, str(name))
@@ -242,6 +248,7 @@ _COLOURS = {
     "done": "success", "active": "success", "ready": "info", "held": "warning",
     "waiting": "warning", "open": "warning", "refused": "danger", "failed": "danger",
     "interrupted": "danger", "unknown": "danger", "later": "warning",
+    "sent": "success", "given up": "danger",
 }  # fmt: skip
 
 
