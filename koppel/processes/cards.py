@@ -146,7 +146,7 @@ def read_link(store: Store, token: str, now: datetime) -> Claim:
             entity=entity, side=side, record=record, user=user, figures=figures,
             until=datetime.fromtimestamp(until, UTC),
         )  # fmt: skip
-    except (signing.BadSignature, ValueError, TypeError) as error:
+    except (NeedsUser, signing.BadSignature, ValueError, TypeError) as error:
         raise BadLink from error
     # A link never outlives what the settings allow now.
     if not now < claim.until <= now + timedelta(minutes=settings.minutes, seconds=1):

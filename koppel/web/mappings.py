@@ -168,8 +168,8 @@ def _options(mapped: Mapped, field: str, table: Mapping[str, Any]) -> list[dict[
         told.append(
             {
                 "name": name,
-                "words": words,
-                "flag": types == (bool,),
+                "words": ("true", "false") if types == (bool,) else words,
+                "plain": bool(words),
                 "text": overlays.inline(value) if shown is None else shown,
             }
         )
@@ -280,9 +280,7 @@ def _table(mapped: Mapped, form: QueryDict) -> dict[str, Any]:
         (more, form.get("more-value", ""))
     ]:
         if name and typed.strip():
-            words = name in kinds and kinds[name]["words"]
-            was = before.get(name)
-            plain = bool(words) or isinstance(was, str)
+            plain = (name in kinds and kinds[name]["plain"]) or isinstance(before.get(name), str)
             table[name] = typed.strip() if plain else overlays.from_inline(typed.strip())
     if form.get("readonly"):
         table["readonly"] = True
