@@ -579,6 +579,7 @@ class OrderLink(models.Model):
         indexes = [
             models.Index(fields=["crm_resource", "crm_id"], name="order_of_crm"),
             models.Index(fields=["state"], name="order_state"),
+            models.Index(fields=["-changed_at"], condition=~Q(note=""), name="noted_orders"),
         ]
 
 

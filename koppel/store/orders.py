@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from django.db.models import Q, QuerySet
 
+from koppel.errors import NeedsUser
 from koppel.model.fulfilment import OrderResponse
 from koppel.store import bulk
 from koppel.store.models import OrderLink
@@ -91,3 +93,20 @@ def status_of(row: OrderLink) -> OrderResponse | None:
     if row.status is None:
         return None
     return msgspec.json.decode(bytes(row.status), type=OrderResponse)
+
+    def requests(self) -> QuerySet[OrderLink]:
+        """Orders that the CRM wants otherwise than the ERP has them, the newest first."""
+        noted = OrderLink.objects.exclude(note="")
+        return noted.filter(
+            Q(note__startswith="Change request:")
+            | Q(note__startswith="The ERP does not take an edit")
+            | Q(note__startswith="An edit in the CRM cannot be read")
+        ).order_by("-changed_at")
+
+    def seen_to(self, id: str) -> OrderLink:
+        """A clerk has dealt with what the CRM wants otherwise. `NeedsUser` where nothing waits."""
+        row = self.requests().filter(id=id).first()
+        if row is None:
+            raise NeedsUser("this order waits for nobody", remedy="koppel order list")
+        OrderLink.objects.filter(id=id, note=row.note).update(note="")
+        return row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from koppel.web import api_cards, cards, events, interfaces, mappings, schedule_pages, setup
+from koppel.web import api_cards, cards, events, inbox, interfaces, mappings, schedule_pages, setup
 
 OPERATIONS = (api_cards,)
 """Modules that add operations to the interface: it has their addresses once they are imported."""
@@ -13,6 +13,8 @@ PATHS: list[URLPattern] = [
     path("card/<str:token>", cards.card_page, name="card_page"),
     path("errands/<str:errand>/events", events.errand_events, name="errand_events"),
     path("runs/<int:number>/events", events.run_events, name="run_events"),
+    path("inbox/changes/done", inbox.seen_to, name="seen_to"),
+    path("inbox/matches/answer", inbox.answer_many, name="answer_many"),
     path("setup/schedules", schedule_pages.schedules, name="schedules"),
     path("setup/schedules/check", schedule_pages.check_schedule, name="check_schedule"),
     path("setup/schedules/change", schedule_pages.change_schedule, name="change_schedule"),

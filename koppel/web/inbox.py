@@ -17,6 +17,7 @@ from koppel.connectors.base import Record
 from koppel.engine import hand
 from koppel.errors import KoppelError
 from koppel.model import agree
+from koppel.processes.settings import order_settings
 from koppel.store.codec import decode
 from koppel.store.models import Conflict, Process, Quarantine, Review
 from koppel.sync.rule import SIDES, Side
@@ -25,6 +26,7 @@ from koppel.web.notes import note, trouble
 from koppel.web.records import canonical, native_address, reference
 from koppel.web.rights import needs, require, rights_of, who
 from koppel.web.service import Service, current
+from koppel.web.trade import system_page
 
 PAGE = 25
 CHOICES = ("crm", "erp", "base")
@@ -63,6 +65,13 @@ TABS: Mapping[str, tuple[Any, Any]] = {
         gettext_lazy("Orders"),
         gettext_lazy("Orders that a rule holds, and changes that a clerk has to see to."),
     ),
+    "changes": (
+        gettext_lazy("Change requests"),
+        gettext_lazy(
+            "Orders that were changed in the CRM when the ERP could not take that any more. Decide "
+            "in the ERP, and say here that it is done."
+        ),
+    ),
     "notices": (
         gettext_lazy("Notices"),
         gettext_lazy(
@@ -90,6 +99,7 @@ def counts() -> dict[str, int]:
         "quarantine": totals["quarantine"],
         "plans": totals["held"],
         "orders": Process.objects.filter(state="held").count(),
+        "changes": current().store.orders.requests().count(),
     }
 
 
@@ -321,6 +331,38 @@ def answer(request: HttpRequest, number: int) -> HttpResponse:
     return redirect("inbox_tab", tab="matches")
 
 
+@require_POST
+@needs("decide")
+def answer_many(request: HttpRequest) -> HttpResponse:
+    """The same word for all chosen pairs: first which they are, then to say it."""
+    says = request.POST.get("says", "")
+    if says not in ("same", "different"):
+        raise Http404
+    service = current()
+    chosen = set(request.POST.getlist("pair"))
+    rows = [
+        row
+        for row in service.store.inbox.reviews()
+        if str(row.id) in chosen and rights_of(request)("decide", row.entity)
+    ]
+    if not rows:
+        trouble(request, _("Nothing is chosen: tick the pairs first."))
+        return redirect("inbox_tab", tab="matches")
+    if not request.POST.get("sure"):
+        context = {"says": says, "cards": [_match(service, row) for row in rows]}
+        return render(request, "web/inbox/answers.html", context)
+    for row in rows:
+        try:
+            hand.answer(service.store, row.id, says, by=who(request))
+        except KoppelError as error:
+            trouble(request, error)
+            continue
+        service.watch.hint(row.entity, "crm", row.crm_id)
+        service.watch.hint(row.entity, "erp", row.erp_id)
+    note(request, _("%(many)d pairs are answered.") % {"many": len(rows)})
+    return redirect("inbox_tab", tab="matches")
+
+
 # quarantine
 
 
@@ -371,6 +413,39 @@ def _orders(request: HttpRequest) -> dict[str, Any]:
     return {"cards": list(Process.objects.filter(state="held").order_by("since"))}
 
 
+def _changes(request: HttpRequest) -> dict[str, Any]:
+    if not rights_of(request)("figures"):
+        return {"cards": []}
+    rows = current().store.orders.requests()
+    shown = [
+        {
+            "row": row,
+            "crm": system_page("crm", row.crm_resource, row.crm_id),
+            "erp": system_page("erp", order_settings(current().store).erp_resource, row.erp_id),
+        }
+        for row in rows[:PAGE]
+    ]
+    return {"cards": shown, "more": max(0, rows.count() - PAGE)}
+
+
+@require_POST
+@needs("decide")
+def seen_to(request: HttpRequest) -> HttpResponse:
+    """Somebody has dealt with the chosen change requests in the ERP."""
+    store, many = current().store, 0
+    for one in request.POST.getlist("order"):
+        try:
+            row = store.orders.seen_to(one)
+        except KoppelError as error:
+            trouble(request, error)
+            continue
+        store.audit_log.write(who(request), "change request done", row.id, note=row.note[:200])
+        many += 1
+    if many:
+        note(request, _("%(many)d change requests are done.") % {"many": many})
+    return redirect("inbox_tab", tab="changes")
+
+
 def _notices(request: HttpRequest) -> dict[str, Any]:
     rows = current().store.inbox.notices(100)
     seen = _seen(request, (row.entity for row in rows))
@@ -388,5 +463,6 @@ _LISTS: Mapping[str, Callable[[HttpRequest], dict[str, Any]]] = {
     "quarantine": _quarantine,
     "plans": _plans,
     "orders": _orders,
+    "changes": _changes,
     "notices": _notices,
 }

@@ -132,6 +132,11 @@ def _waits(request: HttpRequest) -> Iterator[dict[str, Any]]:
             "%(many)s orders are held by a rule.",
             many["orders"],
         ),
+        "changes": ngettext(
+            "%(many)s order was changed in the CRM too late: decide in the ERP.",
+            "%(many)s orders were changed in the CRM too late: decide in the ERP.",
+            many["changes"],
+        ),
     }
     for tab, text in told.items():
         if many[tab]:

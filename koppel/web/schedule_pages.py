@@ -191,15 +191,15 @@ def _coming(store: Store, found: Schedules, job: Job, many: int) -> list[dict[st
     told = []
     for at in islice(moments(job, found.zone_info, store.clock()), many):
         put_off = quiet_until(found, names, at)
-        told.append({"at": _when(at, found), "put_off": _when(put_off, found)})
+        told.append({"at": _when(at, found), "put_off": _when(put_off, found, "EEE HH:mm")})
     return told
 
 
-def _when(moment: datetime | None, found: Schedules) -> str:
+def _when(moment: datetime | None, found: Schedules, pattern: str = "") -> str:
     """A moment on the clocks of the schedule's time zone."""
     if moment is None:
         return ""
-    pattern = "EEE dd.MM.y HH:mm" if locale() == "de" else "EEE d MMM y HH:mm"
+    pattern = pattern or ("EEE dd.MM.y HH:mm" if locale() == "de" else "EEE d MMM y HH:mm")
     return str(format_datetime(moment, pattern, tzinfo=found.zone_info, locale=locale()))
 
 

@@ -256,6 +256,13 @@ PATTERNS: tuple[str, ...] = (
     N("The job {name} failed: {part}"),
     N("The audit found records that are not in step: {what}."),
     N("A plan that puts it right: {command}"),
+    # change requests
+    N(
+        "Change request: the CRM says otherwise ({what}), and the order is {state} in the ERP. "
+        "A clerk decides there."
+    ),
+    N("An edit in the CRM cannot be read: {said}"),
+    N("The ERP does not take an edit of the CRM: {said}"),
     # webhooks
     N("no answer in time"),
     N("not reached: {what}"),

@@ -22,7 +22,8 @@ NAME, PASSWORD = "bea", "a password of five words"
 PAGES = ("/", "/inbox/conflicts", "/inbox/matches", "/inbox/quarantine", "/inbox/plans",
          "/inbox/notices", "/runs", "/journal", "/setup", "/setup/rules/partner",
          "/setup/schedules", "/setup/interface", "/setup/users", "/setup/audit-log",
-         "/account")  # fmt: skip
+         "/setup/interfaces", "/setup/rules/partner/mapping/crm", "/inbox/changes",
+         "/setup/rules/partner/mapping/erp/fields/billing_address", "/account")  # fmt: skip
 
 
 class Person:

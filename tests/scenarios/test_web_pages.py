@@ -12,7 +12,7 @@ from django.test import Client
 from pypdf import PdfReader
 
 from koppel.config import now
-from koppel.store.models import Run
+from koppel.store.models import OrderLink, Run
 from koppel.testing.generated import crm_fields, erp_fields, partners
 from tests.scenarios.web_desk import Desk, until
 
@@ -169,6 +169,49 @@ def test_a_viewer_sees_no_button(desk: Desk) -> None:
     assert "crm@a.example" in page
     assert "Take the CRM" not in page
     assert desk.web.post(f"/inbox/conflicts/{number}", {"choice": "crm"}).status_code == 403
+
+
+def test_many_pairs_are_answered_at_once_after_a_look_at_them(desk: Desk) -> None:
+    store = desk.pair.store
+    for number, partner in enumerate(list(partners(4))[1:], start=1):
+        unlike = replace(partner, name=f"Anders {number}", vat_id="", street="Elsewhere 1")
+        crm = desk.pair.crm_human.create("organisation", crm_fields(unlike))
+        erp = desk.pair.erp_human.create("party", erp_fields(partner))
+        store.inbox.propose("partner", crm, erp, score=0.7, reasons=["same town"])
+    rows = store.inbox.reviews()
+    told = {"says": "same", "pair": [row.id for row in rows[:2]]}
+    page = desk.press("/inbox/matches/answer", **told)
+    assert "These 2 pairs would be coupled" in page
+    assert len(store.inbox.reviews()) == 3
+    assert "2 pairs are answered" in desk.press("/inbox/matches/answer", **told, sure="1")
+    assert [row.id for row in store.inbox.reviews()] == [rows[2].id]
+    couplings = store.couplings
+    until(lambda: couplings.by_record("partner", "crm", [rows[0].crm_id]))
+    assert "tick the pairs first" in desk.press("/inbox/matches/answer", says="same")
+    told = {"says": "different", "pair": [rows[2].id]}
+    assert "This pair would stay apart" in desk.press("/inbox/matches/answer", **told)
+
+
+def test_a_change_request_waits_in_the_inbox_until_a_clerk_has_seen_to_it(desk: Desk) -> None:
+    note = (
+        "Change request: the CRM says otherwise (quantity 5 instead of 3), and the order is "
+        "confirmed in the ERP. A clerk decides there."
+    )
+    row = OrderLink.objects.create(
+        id="a" * 32, key="crm/7", number="SO-7", note=note, seen_at=now(), changed_at=now()
+    )
+    OrderLink.objects.create(
+        id="b" * 32, key="crm/8", note="Put back.", seen_at=now(), changed_at=now()
+    )
+    assert "1 order was changed in the CRM too late" in desk.see("/")
+    page = desk.see("/inbox/changes")
+    assert "SO-7" in page
+    assert "quantity 5 instead of 3" in page
+    assert page.count("data-card") == 1
+    assert "1 change requests are done" in desk.press("/inbox/changes/done", order=row.id)
+    assert "No change request waits" in desk.see("/inbox/changes")
+    assert desk.pair.store.audit_log.recent(1)[0].action == "change request done"
+    assert "waits for nobody" in desk.press("/inbox/changes/done", order=row.id)
 
 
 # set-up

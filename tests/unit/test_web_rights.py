@@ -131,6 +131,8 @@ TABLE: dict[str, str | tuple[str, ...]] = {
     "keep_filter": EVERYBODY,
     "export": ("administrator", "integrator", "clerk"),
     "card_page": "signed",
+    "seen_to": DECIDE,
+    "answer_many": DECIDE,
     "interfaces": APPROVE,
     "add_webhook": APPROVE,
     "webhook": APPROVE,
