@@ -87,13 +87,6 @@ class OrderStore:
         """All orders are as last seen: the ERP told every change since."""
         OrderLink.objects.filter(erp_id__isnull=False).update(seen_at=self._clock())
 
-
-def status_of(row: OrderLink) -> OrderResponse | None:
-    """What the ERP said of the order last."""
-    if row.status is None:
-        return None
-    return msgspec.json.decode(bytes(row.status), type=OrderResponse)
-
     def requests(self) -> QuerySet[OrderLink]:
         """Orders that the CRM wants otherwise than the ERP has them, the newest first."""
         noted = OrderLink.objects.exclude(note="")
@@ -110,3 +103,10 @@ def status_of(row: OrderLink) -> OrderResponse | None:
             raise NeedsUser("this order waits for nobody", remedy="koppel order list")
         OrderLink.objects.filter(id=id, note=row.note).update(note="")
         return row
+
+
+def status_of(row: OrderLink) -> OrderResponse | None:
+    """What the ERP said of the order last."""
+    if row.status is None:
+        return None
+    return msgspec.json.decode(bytes(row.status), type=OrderResponse)
