@@ -35,7 +35,7 @@ MOST_EACH = 2
 """Streams of one person at once."""
 LONGEST = 30.0
 """Seconds after which a stream ends; the browser opens the next one."""
-QUIET = 10.0
+QUIET = 2.0
 """Seconds without news after which a line is sent all the same: a browser that went is noticed."""
 AGAIN_MS = 1000
 """Milliseconds after which the browser opens the next stream."""

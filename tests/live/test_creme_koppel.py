@@ -114,6 +114,7 @@ CARD = {
     "last_in_step": "2026-11-25T08:30:00+00:00",
     "conflicts": 2,
     "url": "/couplings/7",
+    "card": "/card/a-signed-claim",
     "messages": ["The name waits for a person."],
 }
 
@@ -242,6 +243,7 @@ def test_the_block_shows_what_koppel_says_of_the_record(
         assert part in text
     assert "The name waits for a person." in text
     assert f'href="http://127.0.0.1:{koppel.port}/couplings/7"' in page(clara, record)
+    assert f'href="http://127.0.0.1:{koppel.port}/card/a-signed-claim"' in page(clara, record)
     heard = next(one for one in koppel.heard if one.path.startswith("/api/card/"))
     assert heard.path == f"/api/card/creme/{ORGANISATION}/{record.id}"
     assert heard.signed_with(b"geheim")

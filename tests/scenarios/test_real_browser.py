@@ -188,6 +188,36 @@ def test_a_proposed_pair_is_coupled_by_a_key(
     wait_until(lambda: served.coupled().get(crm) == erp)
 
 
+def test_progress_is_told_by_the_server_as_it_happens(
+    bea: Person, ids: tuple[str, str], admin: TrytonHuman
+) -> None:
+    change_in_tryton(admin, ids[1], "+49 731 6200")
+    bea.open(f"/records/partner/erp/{ids[1]}")
+    with bea.page.expect_response(lambda told: told.url.endswith("/events")) as told:
+        bea.press("Synchronise now")
+    assert told.value.headers["content-type"].startswith("text/event-stream")
+    bea.sees("+497316200")
+
+
+def test_a_job_is_checked_while_it_is_typed_and_a_mapping_before_it_is_saved(bea: Person) -> None:
+    page = bea.open("/setup/schedules")
+    page.locator("summary", has_text="A new job").click()
+    page.fill("#job-name-new", "nightly")
+    page.fill("#job-cron-new", "99 2 * * *")
+    bea.sees("no cron expression")
+    page.fill("#job-cron-new", "30 2 * * *")
+    bea.sees("It would run at")
+    page = bea.open("/setup/rules/partner/mapping/crm/fields/name")
+    page.fill("#native", "nmae")
+    bea.sees("has no field 'nmae'")
+    page.fill("#native", "name")
+    page.select_option("[name=option-case]", "upper")
+    bea.sees("Nothing is wrong with it")
+    page.locator("form.card button.btn-primary").click()
+    bea.sees("reads otherwise")
+    bea.sees("RIEGEL ANTRIEBE AG")
+
+
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_no_page_breaks_a_rule_of_accessibility_or_leaves_a_string_untranslated(
     running: Any, served: RealPair, bea: Person, ids: tuple[str, str], language: str
@@ -207,7 +237,8 @@ def test_no_page_breaks_a_rule_of_accessibility_or_leaves_a_string_untranslated(
 def test_pages_can_be_used_on_a_phone(running: Any, served: RealPair, bea: Person) -> None:
     person = Person(running, served.url, "de", width=390)
     person.sign_in()
-    for path in ("/", "/inbox/conflicts", "/runs", "/setup/rules/partner"):
+    for path in ("/", "/inbox/conflicts", "/runs", "/setup/rules/partner", "/setup/schedules",
+                 "/setup/interfaces", "/setup/rules/partner/mapping/crm/fields/phone"):  # fmt: skip
         page = person.open(path)
         wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert wide <= 0, path
