@@ -106,11 +106,16 @@ def _fields(mapped: Mapped) -> list[dict[str, Any]]:
             "native": one.native if isinstance(one.native, str) else ", ".join(one.native or ()),
             "lens": one.lens,
             "readonly": one.readonly,
-            "options": ", ".join(f"{k} = {overlays.inline(v)}" for k, v in one.options.items()),
+            "options": ", ".join(f"{k} = {_short(v)}" for k, v in one.options.items()),
             "own": one.file.endswith("(overlay)"),
         }
         for one in shown
     ]
+
+
+def _short(value: Any) -> str:
+    """An option on one line; a table stands in the field's own form."""
+    return "{ … }" if isinstance(value, Mapping) else overlays.inline(value)
 
 
 @require_GET
