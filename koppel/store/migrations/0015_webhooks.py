@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("store", "0013_people"),
+        ("store", "0014_text_index"),
     ]
 
     operations = [
