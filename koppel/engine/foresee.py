@@ -103,7 +103,7 @@ class _Foresight:
 
     def all(self) -> Foreseen:
         one, two = self.before.rule, self.after.rule
-        names = _changed_fields(one, two)
+        names = changed_fields(one, two)
         if names or self.remapped or one.scope != two.scope:
             for row in self.store.couplings.each(self.entity):
                 if self.found.looked_at >= LOOKED:
@@ -286,7 +286,7 @@ def _same_record(one: _What, two: _What) -> bool:
     return (one[2] != "" and one[2] == two[2]) or (one[3] != "" and one[3] == two[3])
 
 
-def _changed_fields(before: Rule, after: Rule) -> set[str]:
+def changed_fields(before: Rule, after: Rule) -> set[str]:
     """Single fields whose rule is another one."""
     names = [
         name

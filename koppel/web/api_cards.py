@@ -10,7 +10,7 @@ from ninja import Query, Schema
 
 from koppel.processes.cards import LONGEST, make_link, public_address
 from koppel.sync.rule import Side
-from koppel.web.api import _entities, _user, api
+from koppel.web.api_base import api, entities_of, user_of
 from koppel.web.rights import Rights
 from koppel.web.service import current
 
@@ -35,14 +35,20 @@ def card_link(
     minutes: Annotated[int | None, Query(ge=1, le=LONGEST)] = None,
 ) -> Any:
     """Make a link to a record's card, with money where the token may see it."""
-    _entities(request, "view", entity)
+    entities_of(request, "view", entity)
     store = current().store
     if entity not in store.documents.names("rule"):
         raise Http404
     here: Side = side
     rights: Rights = request.rights  # type: ignore[attr-defined]
     link = make_link(
-        store, entity, here, record, user=_user(request), figures=rights("figures"), minutes=minutes
+        store,
+        entity,
+        here,
+        record,
+        user=user_of(request),
+        figures=rights("figures"),
+        minutes=minutes,
     )
     base = public_address(store) or request.build_absolute_uri("/")
     return {"url": link.address(base), "until": link.until}

@@ -106,9 +106,14 @@ class RuleIn(Schema):
 
 
 class EffectOut(Schema):
-    """One field of one record that a changed rule would write."""
+    """One thing that a changed rule would do: mostly, write a field of a record.
 
+    `kind`: write, sleep, wake, couple, ask, create, stay; without a coupling, `record` is its id.
+    """
+
+    kind: str
     coupling: str
+    record: str
     label: str
     field: str
     side: str
@@ -350,12 +355,14 @@ def preview_rule(request: HttpRequest, entity: str, wanted: RuleIn) -> Any:
     _rule(entity)
     found = rulebook.preview(current(), entity, wanted.text)
     return {
-        "faults": found.faults,
-        "changed": found.changed,
-        "more": found.more,
+        "faults": [str(fault) for fault in found.faults],
+        "changed": list(found.changed),
+        "more": found.foreseen.more,
         "effects": [
             {
+                "kind": one.kind,
                 "coupling": one.coupling,
+                "record": one.record,
                 "label": one.label,
                 "field": one.field,
                 "side": one.side,
@@ -363,7 +370,7 @@ def preview_rule(request: HttpRequest, entity: str, wanted: RuleIn) -> Any:
                 "new": plain(one.new),
                 "at_once": one.at_once,
             }
-            for one in found.effects
+            for one in found.foreseen.effects
         ],
     }
 
@@ -375,7 +382,9 @@ def change_rule(request: HttpRequest, entity: str, wanted: RuleIn) -> Any:
     _rule(entity)
     found = rulebook.preview(current(), entity, wanted.text)
     if found.faults:
-        raise NeedsUser(" ".join(found.faults[:5]), place=f"rules/{entity}.toml")
+        raise NeedsUser(
+            " ".join(str(fault) for fault in found.faults[:5]), place=f"rules/{entity}.toml"
+        )
     rulebook.save(current(), entity, wanted.text, by=user_of(request))
     return _rule(entity)
 

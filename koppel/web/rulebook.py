@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import tomlkit
 
-from koppel.engine.foresee import Foreseen, Terms, foresee
+from koppel.engine.foresee import Foreseen, Terms, changed_fields, foresee
 from koppel.errors import KoppelError, NeedsUser
 from koppel.mapping.document import load_mapping
 from koppel.mapping.faults import DocumentFaults, Fault
@@ -41,6 +41,8 @@ class Preview:
 
     text: str
     faults: Sequence[Fault] = ()
+    changed: Sequence[str] = ()
+    """Single fields whose rule is another one."""
     foreseen: Foreseen = field(default_factory=Foreseen)
 
 
@@ -172,6 +174,7 @@ def preview(service: Service, entity: str, text: str) -> Preview:
         return found
     before = _live_terms(service, entity, after)
     if before is not None:
+        found.changed = sorted(changed_fields(before.rule, after.rule))
         found.foreseen = foresee(service.store, before, after)
     return found
 
