@@ -36,6 +36,8 @@ _RECKONED = (
 _FIGURE = ("customer", "month", "currency", "turnover", "intake", "orders")
 MONTHS = 36
 _TOP = 15
+LISTED = 10
+"""Customers of each kind that are named beside the house's figures."""
 
 
 class _Sold(NamedTuple):
@@ -203,6 +205,10 @@ class FigureStore:
                 ).order_by("trend")
             ),
             "quiet": buying.filter(quiet_from__lte=today).count(),
+            "listed": {
+                name: list(rows.values_list("id", flat=True))
+                for name, rows in listed(currency, today).items()
+            },
             "classes": list(
                 buying.exclude(abc="").values("abc").annotate(
                     many=Count("id"), now=Sum("turnover")
@@ -232,6 +238,19 @@ class FigureStore:
             }
             for month in months
         ]
+
+
+def listed(currency: str, today: date) -> dict[str, QuerySet[Customer]]:
+    """The customers to be named beside the house's figures, the weightiest first."""
+    buying = Customer.objects.filter(currency=currency)
+    chosen = {
+        "growing": buying.filter(trend="growing").order_by("-turnover", "id"),
+        "shrinking": buying.filter(trend__in=("shrinking", "gone")).order_by(
+            "-turnover_before", "id"
+        ),
+        "quiet": buying.filter(quiet_from__lte=today).order_by("-turnover_before", "-intake", "id"),
+    }
+    return {name: rows[:LISTED] for name, rows in chosen.items()}
 
 
 def _judged(
@@ -411,4 +430,4 @@ def top_items(party: str, currency: str, limit: int = 10) -> list[dict[str, Any]
     return list(rows)
 
 
-__all__ = ["DIMENSIONS", "FigureStore", "top_items"]
+__all__ = ["DIMENSIONS", "LISTED", "FigureStore", "top_items"]

@@ -192,7 +192,7 @@ class Sale(models.Model):
             models.UniqueConstraint(fields=["side", "resource", "record"], name="one_sale")
         ]
         indexes = [
-            models.Index(fields=["side", "party", "day"], name="sale_party"),
+            models.Index(fields=["party", "side", "kind", "day"], name="sale_party"),
             models.Index(fields=["side", "kind", "day", "id"], name="sale_day"),
             models.Index(fields=["number"], name="sale_number"),
             models.Index(fields=["side", "kind", "state", "day"], name="sale_state"),
@@ -297,7 +297,7 @@ class Figure(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["customer", "month", "currency"], name="one_figure")
+            models.UniqueConstraint(fields=["customer", "currency", "month"], name="one_figure")
         ]
         indexes = [models.Index(fields=["currency", "month"], name="figure_month")]
 

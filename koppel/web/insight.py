@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from koppel.insight.payment import BUCKETS
-from koppel.store.figures import DIMENSIONS
+from koppel.store.figures import DIMENSIONS, listed
 from koppel.store.seen_models import Customer, Overview
 from koppel.web import charts, words
 from koppel.web.customers import month_chart
@@ -21,7 +21,6 @@ from koppel.web.service import current
 from koppel.web.templatetags.show import money, number
 from koppel.web.trade import today
 
-LISTED = 10
 _TEXTS = frozenset(
     {"name", "item", "month", "abc", "segment", "trend", "currency", "today", "read"}
 )
@@ -37,7 +36,6 @@ def insight(request: HttpRequest) -> HttpResponse:
     currency = row.currency
     by = request.GET.get("by", "region")
     by = by if by in DIMENSIONS else "region"
-    buying = Customer.objects.filter(currency=currency)
     context: dict[str, Any] = {
         "house": _decimals(house),
         "at": row.at,
@@ -51,15 +49,19 @@ def insight(request: HttpRequest) -> HttpResponse:
         "turnover": _months(house, "turnover", _("Turnover by month"), currency),
         "intake": _months(house, "intake", _("Order intake by month"), currency),
         "ageing": _ageing(house, currency),
-        "growing": buying.filter(trend="growing").order_by("-turnover")[:LISTED],
-        "shrinking": buying.filter(trend__in=("shrinking", "gone")).order_by("-turnover_before")[
-            :LISTED
-        ],
-        "quiet": buying.filter(quiet_from__lte=today()).order_by("-turnover_before", "-intake")[
-            :LISTED
-        ],
+        **_listed(house, currency),
     }
     return render(request, "web/insight.html", context)
+
+
+def _listed(house: Mapping[str, Any], currency: str) -> dict[str, list[Customer]]:
+    """The customers that were named when the house was reckoned, as they are now."""
+    named = house.get("listed")
+    if named is None:
+        # Reckoned by an earlier version.
+        return {name: list(rows) for name, rows in listed(currency, today()).items()}
+    found = Customer.objects.in_bulk({id for ids in named.values() for id in ids})
+    return {name: [found[id] for id in ids if id in found] for name, ids in named.items()}
 
 
 def _months(house: Mapping[str, Any], name: str, label: str, currency: str) -> charts.Chart:
