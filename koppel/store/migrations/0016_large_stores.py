@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("store", "0014_text_index"),
+        ("store", "0015_webhooks"),
     ]
 
     operations = [
