@@ -7,6 +7,7 @@ documents and the audit log are kept: the law, or the proof, wants them.
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -22,6 +23,7 @@ from koppel.errors import NeedsUser
 from koppel.store import models, searching, seen_models
 from koppel.store.codec import decode, decode_write, encode, encode_record, encode_write
 from koppel.store.opening import Clock
+from koppel.store.people_models import KeptReply
 from koppel.store.runs import decode_body, encode_body
 from koppel.store.seen import SeenStore
 from koppel.store.values import StepBody
@@ -265,6 +267,7 @@ class PersonalStore:
                     emptied = empty(row, pseudonym)
                     found.model._base_manager.filter(pk=row.pk).update(**emptied)
             done["findings"] = self._blot(subject, pseudonym)
+            self._drop_replies(subject)
             for side in stays:
                 self._set_aside(subject, side, pseudonym)
         return {kind: many for kind, many in done.items() if many}
@@ -295,6 +298,16 @@ class PersonalStore:
                 left = [one for one in group.written if one != number]
                 seen_models.TargetGroup.objects.filter(id=group.id).update(written=left)
         return many
+
+    @staticmethod
+    def _drop_replies(subject: Subject) -> None:
+        """Forget answers of the interface that name the person, before their day is over."""
+        words = [subject.name] if len(subject.name) >= SHORTEST else []
+        words += [json.dumps(word)[1:-1] for word in words]
+        raw = [word.encode() for word in (*words, *subject.couplings)]
+        for row in KeptReply.objects.exclude(status=0).iterator(chunk_size=100):
+            if any(word in bytes(row.body) for word in raw):
+                row.delete()
 
     def _set_aside(self, subject: Subject, side: Side, pseudonym: str) -> None:
         record = subject.records[side]

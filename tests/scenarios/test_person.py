@@ -18,12 +18,12 @@ from koppel.connectors.base import Connector, Gone, Refused
 from koppel.engine import erasing
 from koppel.errors import NeedsUser
 from koppel.store.models import Coupling, Journal, Run
-from koppel.store.people_models import Erasure
+from koppel.store.people_models import Erasure, KeptReply
 from koppel.store.personal import FATE, Subject
 from koppel.store.retention import SHIPPED, Documents, kept, parse_retention
 from koppel.store.seen_models import Bill
 from koppel.testing.generated import crm_fields, erp_fields, partners
-from tests.scenarios.pair import PairOfSystems
+from tests.scenarios.pair import START, PairOfSystems
 
 TODAY = date(2026, 11, 2)
 NAME, MAIL, PHONE = "Xanthippe", "xanthippe.quast@example.org", "+4930901820999"
@@ -117,6 +117,9 @@ def test_an_approved_plan_erases_the_person_in_both_systems_and_here(
     coupled: PairOfSystems,
 ) -> None:
     writes = Journal.objects.count()
+    KeptReply.objects.create(
+        token=1, key="1", digest="", status=200, body=NAME.encode() + b" Quast", at=START
+    )
     row = erase(coupled, subject(coupled))
     assert (row.state, row.approved_by, row.label) == ("done", "berta", f"Erased-{row.id}")
     assert [step["record_is"] for step in row.steps] == ["trashed", "trashed"]
