@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from koppel.connectors.base import (
     Act,
@@ -165,10 +165,12 @@ class MemoryConnector:
         if len(batch) > self.behaviour.max_write:
             raise Defect(f"{len(batch)} writes at once, {self.behaviour.max_write} are allowed")
         self.calls["writes"] += len(batch)
-        return [self._write(write) for write in batch]
+        return [self._once(write) for write in batch]
 
     def recover(self, write: Write) -> Outcome | None:
         self._count("recover")
+        if write.key in self.system.done:
+            return cast(Outcome, self.system.done[write.key])
         table = self._table(write.resource)
         if isinstance(write, Create):
             row = self._created(table, write)
@@ -335,6 +337,16 @@ class MemoryConnector:
         }
         rows = [row for row in self._matching(table, plain) if _covers(row.fields, stored)]
         return rows[0] if plain and len(rows) == 1 else None
+
+    def _once(self, write: Write) -> Outcome:
+        """Written, or answered as it was when it came before under this key."""
+        done = self.system.done
+        if write.key in done:
+            return cast(Outcome, done[write.key])
+        outcome = self._write(write)
+        if self.behaviour.keeps_keys and isinstance(outcome, Written):
+            done[write.key] = outcome
+        return outcome
 
     def _write(self, write: Write) -> Outcome:
         try:

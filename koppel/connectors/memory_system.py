@@ -28,6 +28,7 @@ class Behaviour:
 
     `lossy`: long texts are cut, blanks at the ends dropped and decimals rounded to their scale,
     where a strict system refuses. `grain`: seconds that one stamp lasts (0: each change its own).
+    `keeps_keys`: a write whose key was done already is not done again, and gets the answer of then.
     `latency`: seconds that each call takes. `actions`: what an action sets, by its name.
     """
 
@@ -41,6 +42,7 @@ class Behaviour:
     drop_unknown: bool = False
     trash: bool = True
     unordered: bool = False
+    keeps_keys: bool = False
     grain: float = 0.0
     overlap_seconds: int = 0
     latency: float = 0.0
@@ -158,6 +160,8 @@ class MemorySystem:
         self._clock = clock
         self._ticks = 0
         self._children = 0
+        self.done: dict[str, Any] = {}
+        """Key of a write -> the answer to it, where keys are kept."""
         self._inner: dict[int, dict[str, FieldInfo]] = {}
 
     def table(self, resource: str) -> Table:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextvars
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
@@ -56,6 +57,10 @@ Boundary = Callable[[str], None]
 """Called at each boundary of a run (before and after each effect), so that tests can stop there."""
 
 
+Pool = Callable[[int], futures.Executor]
+"""Gives so many threads; a simulation gives turns in one thread instead."""
+
+
 def no_boundary(name: str) -> None:
     """Nothing to do at a boundary."""
 
@@ -92,10 +97,12 @@ class Executor:
         boundary: Boundary = no_boundary,
         alive: Callable[[], None] = lambda: None,
         guard: Callable[[], None] = lambda: None,
+        pool: Pool = ThreadPoolExecutor,
     ) -> None:
         self._store = store
         self._run = run
         self._lines = lines
+        self._pool = pool
         self._progress = progress
         self._boundary = boundary
         self._alive = alive
@@ -107,7 +114,7 @@ class Executor:
     def apply(self) -> None:
         """All planned steps of the run; raises `TryLater` where a system went away meanwhile."""
         # Leaving waits for what is on its way: no write may come after the run was closed.
-        with ThreadPoolExecutor(2) as pool:
+        with self._pool(2) as pool:
             flying: _Page | None = None
             for steps, line in self._pages():
                 if flying and _depends(line, flying.line):
@@ -148,7 +155,7 @@ class Executor:
                     self._store.journal.intend(self._run, side, page.writes[side])
             self._boundary("intents journalled")
 
-    def _send(self, pool: ThreadPoolExecutor, page: _Page, before: _Page | None) -> _Page:
+    def _send(self, pool: futures.Executor, page: _Page, before: _Page | None) -> _Page:
         """Start a page's writes once the answers to the page before are in, then settle that one.
 
         Both sides at the same time: they are two systems, and each has one caller.
@@ -333,4 +340,4 @@ def recover_open(store: Store, lines: Mapping[str, Line]) -> Again:
     return again
 
 
-__all__ = ["Again", "Boundary", "Executor", "no_boundary", "recover_open"]
+__all__ = ["Again", "Boundary", "Executor", "Pool", "no_boundary", "recover_open"]

@@ -82,10 +82,18 @@ class _Known:
 class Intake:
     """Takes one entity in, both sides."""
 
-    def __init__(self, store: Store, line: Line, run: Run, progress: Progress) -> None:
+    def __init__(
+        self,
+        store: Store,
+        line: Line,
+        run: Run,
+        progress: Progress,
+        pool: Callable[[int], Executor] = ThreadPoolExecutor,
+    ) -> None:
         self._store = store
         self._line = line
         self._run = run
+        self._pool = pool
         self._progress = progress
         self.links = Links(store, run, line.parents)
         self.work = Work()
@@ -94,7 +102,7 @@ class Intake:
         """Everything since the cursors of these sides, and what waits on either."""
         for side, lane in self._line.lanes.items():
             if side in sides:
-                with ThreadPoolExecutor(1) as caller:
+                with self._pool(1) as caller:
                     for page, fetched in self._ahead(side, lane, caller):
                         self._take(side, lane, page.changes, fetch=fetched)
                         self.work.cursors[side] = page.cursor
@@ -156,6 +164,23 @@ class Intake:
             self.work.touched.update(dict.fromkeys(self.work.touched, _BOTH))
         self._resolved()
         return self.work
+
+    def newcomers(self, sides: Iterable[Side]) -> None:
+        """What is new on these sides and not coupled: nobody is made where he stands already.
+
+        Nothing else of them is looked at, and no cursor moves.
+        """
+        for side in sides:
+            lane = self._line.lanes[side]
+            since = self._store.couplings.cursor(self._line.entity, side)
+            while True:
+                page = lane.connector.changes(lane.resource, since, PAGE)
+                known = self._known(side, {change.id for change in page.changes})
+                new = [change for change in page.changes if change.id not in known.coupled]
+                self._take(side, lane, new)
+                since = page.cursor
+                if not page.more:
+                    break
 
     def _waiting(self, side: Side, lane: Lane) -> None:
         pending = self._store.inbox.pending(self._line.entity, side)

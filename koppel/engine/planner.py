@@ -72,6 +72,8 @@ class Planner:
     def _touched(self, ids: Sequence[str], work: Work) -> None:
         couplings = self._store.couplings.by_id(ids)
         waiting = self._store.inbox.open_fields(ids)
+        decided = [c for c, fields in waiting.items() if any(v is not None for v in fields.values())]
+        shown = self._store.inbox.shown(decided) if decided else {}
         doubtful = {coupling for coupling, fields in waiting.items() if WHOLE in fields}
         records = {side: self._read(side, couplings.values(), work, doubtful) for side in SIDES}
         stuck = {
@@ -82,7 +84,9 @@ class Planner:
             sides = work.touched[coupling.id]
             if all(self._still_stuck(coupling, side, records, stuck) for side in sides):
                 continue
-            self._one(coupling, sides, records, waiting.get(coupling.id, {}))
+            self._one(
+                coupling, records, waiting.get(coupling.id, {}), shown.get(coupling.id, {})
+            )
 
     def _still_stuck(
         self,
@@ -135,9 +139,9 @@ class Planner:
     def _one(
         self,
         coupling: CouplingRow,
-        sides: frozenset[Side],
         records: Mapping[Side, Mapping[str, Record | Gone]],
         waiting: Mapping[str, Any],
+        shown: Mapping[str, tuple[Any, Any]],
     ) -> None:
         views: dict[Side, View] = {}
         seen: dict[Side, Record | Gone | None] = {}
@@ -161,6 +165,7 @@ class Planner:
             views["erp"],
             open_conflicts=frozenset(waiting),
             resolved=resolved,
+            shown=shown,
             dormant=coupling.state == "dormant",
             target_coupled=self._target_coupled(views),
         )

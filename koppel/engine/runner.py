@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +14,7 @@ from django.db import transaction
 from koppel.connectors import registry
 from koppel.connectors.base import Connector, Gone, Health, Record
 from koppel.engine import seen
-from koppel.engine.executor import Again, Boundary, Executor, no_boundary, recover_open
+from koppel.engine.executor import Again, Boundary, Executor, Pool, no_boundary, recover_open
 from koppel.engine.intake import Intake, Progress, Work
 from koppel.engine.lines import Connect, Line, Lines
 from koppel.engine.planner import Planner, steps_of
@@ -40,7 +41,7 @@ def _quiet(text: str, many: int) -> None:
 
 
 class Engine:
-    """Everything that runs. `connect`, `boundary`, `new_id` and `sleep` are seams for tests.
+    """Everything that runs. `connect`, `boundary`, `new_id`, `sleep`, `pool`: seams for tests.
 
     `patience`: seconds to wait for another Koppel that is at work on the same store.
     """
@@ -55,8 +56,10 @@ class Engine:
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
         patience: float = 0.0,
         sleep: Callable[[float], None] = time.sleep,
+        pool: Pool = ThreadPoolExecutor,
     ) -> None:
         self.store = store
+        self._pool = pool
         self._patience = patience
         self._sleep = sleep
         self.lines = Lines(store, connect)
@@ -256,14 +259,15 @@ class Engine:
         sweep: bool,
         connections: Collection[str] | None,
     ) -> Intake:
-        intake = Intake(self.store, line, run, self.progress)
+        intake = Intake(self.store, line, run, self.progress, self._pool)
         if selection is not None:
             chosen = selection.get(line.entity, {})
             # Who names a record wants it in step now, also with what no poll has found yet.
             asked = run.trigger not in _ROUTINE
             intake.only({side: list(ids) for side, ids in chosen.items()}, both=asked)
+            read: list[Side] = []
         else:
-            read: list[Side] = [
+            read = [
                 side
                 for side, lane in line.lanes.items()
                 if connections is None or lane.name in connections
@@ -271,6 +275,10 @@ class Engine:
             sides = self._to_sweep(line, sweep)
             intake.changes(read)
             intake.sweep([side for side in sides if side in read])
+        unread = [side for side in line.lanes if side not in read]
+        if unread and self.store.replica.any_fresh(line.entity):
+            # Something is to be coupled or made: who stands on the side that was not read?
+            intake.newcomers(unread)
         return intake
 
     def _to_sweep(self, line: Line, sweep: bool) -> list[Side]:
@@ -326,6 +334,7 @@ class Engine:
             boundary=self._boundary,
             alive=self._leases.alive,
             guard=self._leases.guard,
+            pool=self._pool,
         )
         executor.apply()
         with transaction.atomic():
@@ -360,7 +369,7 @@ class Engine:
                     side: [r for e, s, r in sorted(left) if (e, s) == (line.entity, side)]
                     for side in SIDES
                 }
-                intake = Intake(self.store, line, run, self.progress)
+                intake = Intake(self.store, line, run, self.progress, self._pool)
                 intake.work.given = {
                     (side, record): found
                     for (entity, side, record), found in owing.items()

@@ -46,17 +46,36 @@ class InboxStore:
             found.setdefault(coupling, {})[field] = value
         return found
 
+    def shown(self, couplings: Iterable[str]) -> dict[str, dict[str, tuple[Any, Any]]]:
+        """Coupling -> field -> what both sides held (CRM, ERP) when a person decided."""
+        found: dict[str, dict[str, tuple[Any, Any]]] = {}
+        rows = bulk.select(
+            "SELECT coupling, field, \"values\" FROM store_conflict"
+            " WHERE state = 'resolved' AND coupling IN ({ids})",
+            couplings,
+        )
+        for coupling, field, values in rows:
+            _, _, crm, erp = decode(values)
+            found.setdefault(coupling, {})[field] = (crm, erp)
+        return found
+
     def open_conflicts(
         self, run: Run, coupling: str, entity: str, label: str, items: Sequence[FieldConflict]
     ) -> None:
-        """Open conflicts; of open ones bring the values up to date, and keep the first bases."""
+        """Open conflicts; of open ones bring the values up to date, and keep the first bases.
+
+        One that was decided is open again where its values are others than those decided about.
+        """
         for item in items:
             values = [item.crm_base, item.erp_base, item.crm, item.erp]
-            row = Conflict.objects.filter(coupling=coupling, field=item.field, state="open").first()
+            row = Conflict.objects.filter(
+                coupling=coupling, field=item.field, state__in=["open", "resolved"]
+            ).first()
             if row is not None:
-                row.values = encode(decode(row.values)[:2] + values[2:])
-                row.why = item.why
-                row.save(update_fields=["values", "why"])
+                now = encode(decode(row.values)[:2] + values[2:])
+                if row.state == "open" or now != bytes(row.values):
+                    row.state, row.resolution, row.values, row.why = "open", None, now, item.why
+                    row.save(update_fields=["state", "resolution", "values", "why"])
                 continue
             Conflict.objects.create(
                 coupling=coupling,

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from msgspec.structs import replace
 
-from koppel.sync.merge import LABEL, creation, merge, same
+from koppel.sync.merge import LABEL, Shown, creation, merge, same
 from koppel.sync.rule import SIDES, CreatePolicy, Rule, Side, holds, other
 from koppel.sync.state import Decision, FieldConflict, Merge, View
 
@@ -30,13 +30,14 @@ def decide(
     *,
     open_conflicts: frozenset[str] = frozenset(),
     resolved: Mapping[str, Any] | None = None,
+    shown: Shown | None = None,
     dormant: bool = False,
     target_coupled: bool = False,
 ) -> Decision:
     """What to do with one pair, coupled or still to be made.
 
     `dormant`: the coupling sleeps already. `target_coupled`: the record that a side was merged
-    into has a coupling of its own. `open_conflicts` and `resolved` as in `merge`; the name ""
+    into has a coupling of its own. `open_conflicts`, `resolved`, `shown` as in `merge`; the name ""
     stands for the record as a whole, and its resolution is an `Answer`.
     """
     views: dict[Side, View] = {"crm": crm, "erp": erp}
@@ -44,13 +45,16 @@ def decide(
     if "none" in presences:
         return _uncoupled(rule, views)
     if presences == {"present"}:
-        return _both_present(rule, crm, erp, open_conflicts, resolved or {}, dormant)
+        return _both_present(rule, crm, erp, open_conflicts, resolved or {}, shown, dormant)
     for side in SIDES:
         if views[side].presence == "merged" and views[side].merged_into is not None:
             return _merged(views, side, target_coupled, (resolved or {}).get(WHOLE))
     for side in SIDES:
         if views[side].presence == "present":
-            return _gone(rule, views, other(side), dormant, (resolved or {}).get(WHOLE))
+            answer = (resolved or {}).get(WHOLE)
+            if answer == "delete" and not _as_shown(views[side], side, shown):
+                answer = None
+            return _gone(rule, views, other(side), dormant, answer)
     return Decision(kind="uncouple", why="Both records are gone; the pair is over.")
 
 
@@ -81,6 +85,7 @@ def _both_present(
     erp: View,
     open_conflicts: frozenset[str],
     resolved: Mapping[str, Any],
+    shown: Shown | None,
     dormant: bool,
 ) -> Decision:
     outside = [LABEL[s] for s, v in zip(SIDES, (crm, erp), strict=True) if not v.in_scope]
@@ -90,7 +95,7 @@ def _both_present(
             return Decision(kind="nothing", why=f"The pair sleeps: out of scope in the {where}.")
         why = f"The record left the scope in the {where}; nothing is written or deleted."
         return Decision(kind="sleep", why=why)
-    merged = merge(rule, crm, erp, open_conflicts, resolved)
+    merged = merge(rule, crm, erp, open_conflicts, resolved, shown)
     if WHOLE in open_conflicts:
         merged = replace(merged, closed=merged.closed | {WHOLE})
     if dormant:
@@ -188,6 +193,12 @@ def _whole_conflict(views: Mapping[Side, View], why: str) -> Decision:
         why=why,
     )
     return Decision(kind="conflict", why=why, merge=Merge(conflicts=(conflict,)))
+
+
+def _as_shown(view: View, side: Side, shown: Shown | None) -> bool:
+    """Is the survivor what a person saw who decided to remove it? (Else nobody has seen it.)"""
+    told = (shown or {}).get(WHOLE, (None, None))[SIDES.index(side)]
+    return told is None or not moved(replace(view, base=told))
 
 
 def moved(view: View) -> bool:

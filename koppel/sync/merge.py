@@ -21,6 +21,9 @@ from koppel.sync.state import Canonical, FieldChange, FieldConflict, FieldNotice
 
 LABEL: Mapping[Side, str] = {"crm": "CRM", "erp": "ERP"}
 
+Shown = Mapping[str, tuple[Any, Any]]
+"""Field or group -> the values of the CRM and the ERP that a person saw when deciding."""
+
 
 def is_empty(value: Any) -> bool:
     """Is there no value: None, an empty text, list or address? (0 and False are values.)"""
@@ -38,19 +41,21 @@ def merge(
     erp: View,
     open_conflicts: frozenset[str] = frozenset(),
     resolved: Mapping[str, Any] | None = None,
+    shown: Shown | None = None,
 ) -> Merge:
     """Merge all units that both sides know and the rule names.
 
     `open_conflicts` are fields (or groups) that wait for a person: they stay in conflict until
     both sides agree, the rule no longer asks, or `resolved` holds the person's value. A group's
     value in conflicts and in `resolved` is a dict of its fields. A resolved value goes to
-    whichever side differs.
+    whichever side differs, unless a side holds another value by now than the one that was `shown`
+    to who decided: nobody has seen that one, and the person is asked again.
     """
     outcome = _Outcome(crm={}, erp={}, changes=[], conflicts=[], notices=[], closed=set())
     for unit in units(rule, crm.now or {}, erp.now or {}):
         side_values = _Pair(unit=unit, crm=crm, erp=erp, forced=unit.name in open_conflicts)
         before = len(outcome.conflicts)
-        if resolved and unit.name in resolved:
+        if resolved and unit.name in resolved and side_values.seen(shown, resolved[unit.name]):
             _resolve(outcome, side_values, resolved[unit.name])
         else:
             _merge_unit(outcome, side_values)
@@ -246,12 +251,28 @@ class _Pair(Struct, frozen=True, kw_only=True):
         bases = (self.crm.base, self.erp.base)
         return any(base is None or n not in base for base in bases for n in self.unit.fields)
 
+    def seen(self, shown: Shown | None, chosen: Any) -> bool:
+        """Does each side still hold what a person saw when deciding, or what was chosen?"""
+        if not shown or self.unit.name not in shown:
+            return True
+        return all(
+            same(now := self.now(side, name), _part(told, name, self.unit))
+            or same(now, _part(chosen, name, self.unit))
+            for side, told in zip(SIDES, shown[self.unit.name], strict=True)
+            for name in self.unit.fields
+        )
+
     def value(self, side: Side, *, base: bool = False) -> Any:
         """The unit's value as a person sees it: the value, or a dict for a group."""
         read = self.base if base else self.now
         if self.unit.fields == (self.unit.name,):
             return read(side, self.unit.name)
         return {name: read(side, name) for name in self.unit.fields}
+
+
+def _part(value: Any, name: str, unit: Unit) -> Any:
+    """One field of a unit's value, which is a dict where the unit is a group."""
+    return value if unit.fields == (unit.name,) else (value or {}).get(name)
 
 
 def _may(rule: FieldRule, side: Side) -> bool:

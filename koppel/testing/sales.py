@@ -8,6 +8,7 @@ blocked customers, and takes an order as a whole or not at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
@@ -115,9 +116,14 @@ class SalesSystem(MemorySystem):
     """The ERP. `rates`: product code -> tax rate in percent; an unknown code is no product."""
 
     def __init__(
-        self, *, clock: Callable[[], float] | None = None, name: str = "erp", digits: int = 4
+        self,
+        *,
+        clock: Callable[[], float] | None = None,
+        name: str = "erp",
+        digits: int = 4,
+        behaviour: Behaviour | None = None,
     ) -> None:
-        behaviour = Behaviour(actions=ACTIONS)
+        behaviour = replace(behaviour or Behaviour(), actions=ACTIONS)
         super().__init__(name, (*ERP_RESOURCES, SALE_RESOURCE), behaviour, clock=clock)
         self.rates: dict[str, Decimal] = {}
         self.discontinued: set[str] = set()
@@ -245,6 +251,8 @@ def _refuse_difference(given: Mapping[str, Any], reckoned: Mapping[str, Any]) ->
         raise Refusal("invalid", f"The ERP reckons otherwise: {'; '.join(found)}.", *blamed)
 
 
-def sales_crm(*, clock: Callable[[], float] | None = None) -> MemorySystem:
+def sales_crm(
+    *, clock: Callable[[], float] | None = None, behaviour: Behaviour | None = None
+) -> MemorySystem:
     """A CRM in memory that has quotes beside organisations and contacts."""
-    return MemorySystem("crm", (*CRM_RESOURCES, QUOTE_RESOURCE), clock=clock)
+    return MemorySystem("crm", (*CRM_RESOURCES, QUOTE_RESOURCE), behaviour, clock=clock)
