@@ -3,14 +3,18 @@ PYTHON ?= python3
 ARGS ?=
 # Test processes side by side; tests of one real system stay together.
 JOBS ?= 2
+# Simulated lives that `make chaos` plays: how many, and the first seed.
+SEEDS ?= 5000
+START ?= 0
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format bench lock clean
+.PHONY: help venv demo test chaos lint format bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  STORE=postgres WORKERS=3 make demo with workers on a PostgreSQL of its own"
+	@echo "  SEEDS=20000 START=5000 make chaos with so many seeds from that one on"
 	@echo "  ARGS=... is handed on, for example: make demo ARGS=--reset, make test ARGS='-k merge'"
 
 venv: ## Make .venv from the lock, or find it up to date
@@ -21,6 +25,10 @@ demo: venv ## Bring up a real CRM and a real ERP with demo data, and couple them
 
 test: venv ## Run every test, the real systems among them
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+
+chaos: venv ## Play thousands of simulated lives with faults; what fails is kept as a scenario
+	@$(BIN)/python -m koppel.testing.simulation --seeds $(SEEDS) --start $(START) --jobs $(JOBS) \
+	  --kept tests/scenarios/kept $(ARGS)
 
 lint: venv ## Check style, formatting, floors, types and dependencies
 	@$(BIN)/ruff check .
