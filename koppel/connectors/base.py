@@ -147,11 +147,16 @@ class Change(Struct, frozen=True, kw_only=True):
 
 
 class ChangePage(Struct, frozen=True, kw_only=True):
-    """Changes since a cursor, oldest first; `cursor` stands after this page; `more`: ask again."""
+    """Changes since a cursor, oldest first; `cursor` stands after this page; `more`: ask again.
+
+    `anew`: the cursor was from a later time than the system has seen, so it was put back from a
+    backup; these are changes from the beginning.
+    """
 
     changes: tuple[Change, ...]
     cursor: Cursor
     more: bool = False
+    anew: bool = False
 
 
 class IdPage(Struct, frozen=True, kw_only=True):

@@ -118,7 +118,8 @@ class MemoryConnector:
         table = self._table(resource)
         if limit < 1:
             raise Defect(f"a page of {limit} changes was asked for", place=resource)
-        kind, _, rest = (since or self._beginning(table)).partition(":")
+        anew = since is not None and self._ahead(table, since)
+        kind, _, rest = (self._beginning(table) if anew or not since else since).partition(":")
         if kind == "all":
             page = self._all(table, rest, limit)
         elif kind == "log":
@@ -129,9 +130,8 @@ class MemoryConnector:
             page = self._scan(table, rest, limit)
         else:
             raise Defect(f"the cursor {since!r} was not made here", place=resource)
-        if self.behaviour.unordered:
-            return ChangePage(changes=page.changes[::-1], cursor=page.cursor, more=page.more)
-        return page
+        changes = page.changes[::-1] if self.behaviour.unordered else page.changes
+        return ChangePage(changes=changes, cursor=page.cursor, more=page.more, anew=anew)
 
     def ids(self, resource: str, page: str | None = None) -> IdPage:
         self._count("ids")
@@ -195,6 +195,15 @@ class MemoryConnector:
         if self.behaviour.changes == "log":
             return f"all:0:{len(table.log)}"
         return "stamp::" if self.behaviour.changes == "timestamp" else "scan:"
+
+    def _ahead(self, table: Table, since: Cursor) -> bool:
+        """Is the cursor from a time that this system has not seen?"""
+        kind, *rest = since.split(":")
+        if kind == "log":
+            return int(rest[0]) > len(table.log)
+        if kind == "stamp" and rest[0]:
+            return not table.log or float(rest[0]) > table.log[-1].stamp
+        return False
 
     def _all(self, table: Table, rest: str, limit: int) -> ChangePage:
         """All living records, then on with the log from where it stood at the beginning."""

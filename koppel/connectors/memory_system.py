@@ -11,6 +11,7 @@ it leaves out stay), one without is added, one that is missing is removed.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -245,6 +246,17 @@ class MemorySystem:
         table.index(row)
         self._note(table, row, by)
         return row
+
+    def snapshot(self) -> Any:
+        """Everything as it is now, for `put_back`."""
+        return copy.deepcopy((self.tables, self._children, self.done))
+
+    def put_back(self, snapshot: Any) -> None:
+        """Be as at the snapshot: ids and places in the log are given out again.
+
+        Versions are not: they stand for contents, as those of any system should.
+        """
+        self.tables, self._children, self.done = copy.deepcopy(snapshot)
 
     def outlook(self, resource: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """How these fields would look once stored, without new children."""

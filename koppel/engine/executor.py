@@ -225,7 +225,9 @@ class Executor:
     def _write(self, step: PlannedStep, lane: Lane, links: Links) -> Write:
         record = step.record(lane.side)
         seen = step.body.seen(lane.side)
-        key = f"{step.coupling}-{self._run.id}-{step.number}-{lane.side}"
+        # With the moment: a store that was put back from a backup gives runs' numbers out again.
+        begun = int(self._run.started_at.timestamp() * 1000)
+        key = f"{step.coupling}-{self._run.id}-{begun:x}-{step.number}-{lane.side}"
         expected = seen.version if isinstance(seen, Record) else None
         native = step.body.native.get(lane.side)
         if native is not None and record is not None:

@@ -49,6 +49,8 @@ class Work:
     given: Mapping[tuple[Side, str], Record] = field(default_factory=dict)
     """Touched records that were read a moment ago and need not be read again."""
     seen: dict[Side, int] = field(default_factory=dict)
+    anew: set[Side] = field(default_factory=set)
+    """Sides that were put back from a backup since they were read last."""
     cursors: dict[Side, str] = field(default_factory=dict)
     read: int = 0
     echoes: int = 0
@@ -104,7 +106,11 @@ class Intake:
             if side in sides:
                 with self._pool(1) as caller:
                     for page, fetched in self._ahead(side, lane, caller):
-                        self._take(side, lane, page.changes, fetch=fetched)
+                        if page.anew:
+                            self.work.anew.add(side)
+                        # Versions may be given out again, too: then only the content tells.
+                        anew = side in self.work.anew
+                        self._take(side, lane, page.changes, fetch=fetched, forced=anew)
                         self.work.cursors[side] = page.cursor
             self._waiting(side, lane)
         self._resolved()

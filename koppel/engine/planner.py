@@ -19,6 +19,7 @@ from koppel.store.bulk import chunks
 from koppel.store.models import Run
 from koppel.store.values import CouplingRow, PlannedStep, ReplicaRow, StepBody
 from koppel.sync.decide import WHOLE, decide
+from koppel.sync.identity import another
 from koppel.sync.rule import SIDES, Side, holds, other
 from koppel.sync.state import Decision, View
 
@@ -72,7 +73,9 @@ class Planner:
     def _touched(self, ids: Sequence[str], work: Work) -> None:
         couplings = self._store.couplings.by_id(ids)
         waiting = self._store.inbox.open_fields(ids)
-        decided = [c for c, fields in waiting.items() if any(v is not None for v in fields.values())]
+        decided = [
+            c for c, fields in waiting.items() if any(v is not None for v in fields.values())
+        ]
         shown = self._store.inbox.shown(decided) if decided else {}
         doubtful = {coupling for coupling, fields in waiting.items() if WHOLE in fields}
         records = {side: self._read(side, couplings.values(), work, doubtful) for side in SIDES}
@@ -84,9 +87,7 @@ class Planner:
             sides = work.touched[coupling.id]
             if all(self._still_stuck(coupling, side, records, stuck) for side in sides):
                 continue
-            self._one(
-                coupling, records, waiting.get(coupling.id, {}), shown.get(coupling.id, {})
-            )
+            self._one(coupling, records, waiting.get(coupling.id, {}), shown.get(coupling.id, {}))
 
     def _still_stuck(
         self,
@@ -149,6 +150,7 @@ class Planner:
             record = coupling.record(side)
             seen[side] = records[side].get(record) if record else None
             try:
+                seen[side] = self._itself(side, seen[side], coupling.base(side))
                 views[side] = replace(
                     self._view(side, seen[side], coupling.base(side)),
                     changed_at=self._intake.work.at.get((side, record or "")),
@@ -170,6 +172,23 @@ class Planner:
             target_coupled=self._target_coupled(views),
         )
         self._step(coupling, decision, seen, closing=tuple(resolved))
+
+    def _itself(
+        self, side: Side, now: Record | Gone | None, base: Record | Gone | None
+    ) -> Record | Gone | None:
+        """The record, or gone where another one stands under its number by now.
+
+        That one is looked at in the next pass, as a new record.
+        """
+        if not (isinstance(now, Record) and isinstance(base, Record)) or now.fields == base.fields:
+            return now
+        was, found = self._canonical(side, base) or {}, self._canonical(side, now) or {}
+        if not another(self._line.entity, was, found):
+            return now
+        self._store.inbox.wait(
+            self._line.entity, side, now.id, reason="stands where another record was"
+        )
+        return Gone(resource=now.resource, id=now.id)
 
     def _target_coupled(self, views: Mapping[Side, View]) -> bool:
         for side, view in views.items():

@@ -240,6 +240,7 @@ class Engine:
             counts[line.entity] = {**made, "read": work.read, "echoes": work.echoes}
             cursors += [[line.entity, side, value] for side, value in work.cursors.items()]
             reasons += check_guards(line.rule.guards, self._counts(line, made, work))
+            reasons += [_put_back(line, side) for side in SIDES if side in work.anew]
             self._boundary(f"planned {line.entity}")
         reasons += drift
         self.store.runs.update(
@@ -274,7 +275,7 @@ class Engine:
             ]
             sides = self._to_sweep(line, sweep)
             intake.changes(read)
-            intake.sweep([side for side in sides if side in read])
+            intake.sweep([s for s in read if s in sides or s in intake.work.anew])
         unread = [side for side in line.lanes if side not in read]
         if unread and self.store.replica.any_fresh(line.entity):
             # Something is to be coupled or made: who stands on the side that was not read?
@@ -469,6 +470,14 @@ class Engine:
     def close(self) -> None:
         """Close all connectors."""
         self.lines.close()
+
+
+def _put_back(line: Line, side: Side) -> str:
+    return (
+        f"{line.lanes[side].name} knows nothing of changes that were read from it before: it seems "
+        f"to have been put back from a backup. What it holds of {line.entity} records now would "
+        "replace what was entered since."
+    )
 
 
 def _plain(selection: Selection | None) -> dict[str, Any] | None:

@@ -50,7 +50,7 @@ class InboxStore:
         """Coupling -> field -> what both sides held (CRM, ERP) when a person decided."""
         found: dict[str, dict[str, tuple[Any, Any]]] = {}
         rows = bulk.select(
-            "SELECT coupling, field, \"values\" FROM store_conflict"
+            'SELECT coupling, field, "values" FROM store_conflict'
             " WHERE state = 'resolved' AND coupling IN ({ids})",
             couplings,
         )

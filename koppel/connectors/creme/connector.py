@@ -190,7 +190,7 @@ class CremeConnector:
     def changes(self, resource: str, since: Cursor | None, limit: int) -> ChangePage:
         self._known(resource)
         params = {"resource": resource, "limit": limit} | ({"since": since} if since else {})
-        return wire.change_page(self._get("changes", params, wire.ChangesAnswer))
+        return wire.change_page(self._get("changes", params, wire.ChangesAnswer), since)
 
     def ids(self, resource: str, page: str | None = None) -> IdPage:
         self._known(resource)

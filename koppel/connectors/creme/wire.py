@@ -243,9 +243,16 @@ def gone(told: WireGone) -> Gone:
     )
 
 
-def change_page(told: ChangesAnswer) -> ChangePage:
-    """A page of changes."""
+def _line(cursor: str) -> int:
+    """The line of the history at which a cursor stands: `log:17`, `all:3:17`, maybe with gaps."""
+    kind, *rest = cursor.split(":")
+    return int(rest[1] if kind == "all" else rest[0])
+
+
+def change_page(told: ChangesAnswer, since: str | None = None) -> ChangePage:
+    """A page of changes. The place in Creme's history goes back only where a backup was put back."""
     return ChangePage(
+        anew=since is not None and _line(told.cursor) < _line(since),
         changes=tuple(
             Change(
                 id=change.id,

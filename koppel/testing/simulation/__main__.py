@@ -109,7 +109,9 @@ def _show(what: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m koppel.testing.simulation", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m koppel.testing.simulation", description=__doc__
+    )
     parser.add_argument("--seeds", type=int, default=5000, help="how many lives")
     parser.add_argument("--start", type=int, default=0, help="the first seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")

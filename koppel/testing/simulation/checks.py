@@ -54,7 +54,7 @@ def _doubled(world: World) -> Iterator[str]:
     for side in SIDES:
         sites = [world.people.see(side, record, "website") for record in world.people.living(side)]
         for site, many in Counter(sites).items():
-            if many > 1 and site:
+            if many > 1 and site and site not in world.people.mingled:
                 yield f"the {side} has {site} {many} times"
         seen = [record for row in _active(world) if (record := row.record(side))]
         for record, many in Counter(seen).items():
@@ -110,6 +110,10 @@ def _traced(world: World) -> Iterator[str]:
         now = world.people.see(side, record, name)
         if now.casefold() == typed.value.casefold() or typed.value.casefold() in texts:
             continue
+        journal = _in_journal(typed.value)
+        if world.put_back and journal:
+            # Values of then travel once a person let them; the plan showed what they replace.
+            continue
         if _OWNED.get(name) == side:
             yield f"{side} {record}: the owner's {name} {typed.value!r} was replaced by {now!r}"
             continue
@@ -118,7 +122,7 @@ def _traced(world: World) -> Iterator[str]:
         )
         if later is not None and later.number > typed.number:
             continue
-        kept = "the journal has it" if _in_journal(typed.value) else "nothing knows it"
+        kept = "the journal has it" if journal else "nothing knows it"
         yield f"{side} {record}: {name} {typed.value!r} became {now!r} without a word ({kept})"
 
 
@@ -131,7 +135,8 @@ def _in_journal(value: str) -> bool:
 
 
 def _orders(world: World) -> Iterator[str]:
-    if not world.life.setting.orders:
+    if not world.life.setting.orders or "crm" in world.put_back:
+        # A CRM that was put back gives the numbers of quotes out again.
         return
     erp = world.systems["erp"]
     sales = [row for row in erp.table(SALE).order if row.gone is None]
@@ -157,7 +162,8 @@ def _order(world: World, quote: str, sales: list[Any]) -> Iterator[str]:
     if row.state != "done":
         return
     if not sales:
-        yield f"the order of quote {quote} is done, and not in the ERP"
+        if "erp" not in world.put_back:
+            yield f"the order of quote {quote} is done, and not in the ERP"
         return
     wanted = world.systems["crm"].row(QUOTE, quote).fields
     net = sum(line["quantity"] * line["unit_price"] for line in wanted["lines"])

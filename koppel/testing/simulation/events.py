@@ -103,7 +103,9 @@ _WORLD: tuple[tuple[str, int], ...] = (
     ("daylight", 1),
     ("outage", 3),
     ("keep_store", 2),
-    ("put_store_back", 2),
+    ("put_store_back", 3),
+    ("keep_system", 4),
+    ("put_system_back", 4),
 )
 _ORDERS: tuple[tuple[str, int], ...] = (("quote", 5), ("hand_over", 8), ("orders", 6))
 _TROUBLES: tuple[tuple[TroubleKind, int], ...] = (
@@ -176,6 +178,8 @@ def _of_kind(chance: random.Random, kind: str) -> Event:
         amount = chance.choice((1, 24, 168))
     elif kind == "hint":
         what = chance.choice(("oldest", "newest", "any", "twice", "lost"))
+    elif kind == "put_system_back":
+        what = chance.choice(("", "reused"))
     elif kind == "hand_over":
         what = chance.choice(("", "", "twice"))
     if kind in ("sync", "poll", "hint", "press", "hand_over", "orders") and chance.random() < 0.6:

@@ -43,13 +43,19 @@ class Ledger:
     """(side, record, field) -> what was typed there last."""
 
     entered: dict[tuple[Side, str, str], Typed] = field(default_factory=dict)
-    everything: list[tuple[Side, str, str, Typed]] = field(default_factory=list)
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
+    def copy_of(self, side: Side) -> dict[tuple[Side, str, str], Typed]:
+        """What stands in one system at this moment."""
+        return {key: typed for key, typed in self.entered.items() if key[0] == side}
+
+    def put_back(self, side: Side, kept: dict[tuple[Side, str, str], Typed]) -> None:
+        """What was typed there since is gone with the system."""
+        others = {key: typed for key, typed in self.entered.items() if key[0] != side}
+        self.entered = {**others, **kept}
+
     def note(self, side: Side, record: str, name: str, value: str) -> None:
-        typed = Typed(value, next(self._numbers))
-        self.entered[side, record, name] = typed
-        self.everything.append((side, record, name, typed))
+        self.entered[side, record, name] = Typed(value, next(self._numbers))
 
 
 class People:
@@ -66,6 +72,8 @@ class People:
         """Records that are coupled. Of a company that stands in both systems and is not coupled yet
         nothing is edited: how much of one may change until nobody can tell who it is, that is what
         the tests of matching are about."""
+        self.mingled: set[str] = set()
+        """Web addresses of companies that somebody merged: one record stands for two of them."""
         self._contacts = contacts
         self._companies = iter(COMPANIES)
         self._count = itertools.count(1)
@@ -124,9 +132,9 @@ class People:
         name, town, prefix = company
         word = name.split()[0].lower()
         site, phone, email = f"https://{word}.example", f"+49{prefix}555000", f"info@{word}.example"
-        made = []
+        made: list[tuple[Side, str]] = []
         if "crm" in sides:
-            fields = {
+            fields: dict[str, Any] = {
                 "name": f"{name} GmbH", "role": role, "website": site, "phone": phone,
                 "email": email, "billing_city": town, "billing_country": "DE",
             }  # fmt: skip
@@ -142,9 +150,9 @@ class People:
             }
             made.append(("erp", self.humans["erp"].create("party", fields)))
         for side, record in made:
-            self._touched("crm" if side == "crm" else "erp", record)
+            self._touched(side, record)
             if self._contacts:
-                self._person("crm" if side == "crm" else "erp", record, word)
+                self._person(side, record, word)
         return f"{name} as {role}: {made}"
 
     def _person(self, side: Side, record: str, word: str) -> None:
@@ -252,7 +260,9 @@ class People:
         one = living[event.pick % len(living)]
         rest = [record for record in living if record != one]
         two = rest[event.other % len(rest)]
+        sites = {self.see(side, one, "website"), self.see(side, two, "website")}
         self.humans[side].merge(RESOURCE[side], one, two)
+        self.mingled |= sites
         self._touched(side, one)
         self._touched(side, two)
         return f"{side} {one} is merged into {two}"

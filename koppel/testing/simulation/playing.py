@@ -131,7 +131,7 @@ def _hint(world: World, event: Event) -> str:
 
 
 def _press(world: World, event: Event) -> None:
-    side: Side = "crm" if event.side == "crm" else "erp"
+    side = _side(event)
     living = world.people.living(side)
     if living:
         chosen: dict[Side, list[str]] = {side: [living[event.pick % len(living)]]}
@@ -159,7 +159,7 @@ def _wait(world: World, event: Event) -> None:
 
 
 def _skew(world: World, event: Event) -> None:
-    world.skew["crm" if event.side == "crm" else "erp"] = event.amount
+    world.skew[_side(event)] = event.amount
 
 
 def _daylight(world: World, event: Event) -> None:
@@ -168,7 +168,7 @@ def _daylight(world: World, event: Event) -> None:
 
 
 def _outage(world: World, event: Event) -> None:
-    side: Side = "crm" if event.side == "crm" else "erp"
+    side = _side(event)
     world.away[side] = world.now + timedelta(hours=event.amount)
 
 
@@ -178,6 +178,10 @@ def _keep_store(world: World, event: Event) -> None:
 
 def _put_store_back(world: World, event: Event) -> str:
     return world.put_store_back(event.pick, lambda: told(world))
+
+
+def _side(event: Event) -> Side:
+    return "crm" if event.side == "crm" else "erp"
 
 
 _DEEDS: dict[str, Callable[[World, Event], Any]] = {
@@ -192,6 +196,10 @@ _DEEDS: dict[str, Callable[[World, Event], Any]] = {
     "outage": _outage,
     "keep_store": _keep_store,
     "put_store_back": _put_store_back,
+    "keep_system": lambda world, event: world.keep_system(_side(event)),
+    "put_system_back": lambda world, event: world.put_system_back(
+        _side(event), event.pick, event.what == "reused"
+    ),
     "quote": lambda world, event: world.quote(event.pick, event.other),
     "hand_over": _hand_over,
     "orders": _look_at_orders,

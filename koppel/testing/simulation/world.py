@@ -101,6 +101,9 @@ class World:
         self._folder = folder
         self._file = folder / "koppel.sqlite3"
         self._kept: list[Path] = []
+        self._backups: dict[Side, list[tuple[Any, Any, list[str]]]] = {"crm": [], "erp": []}
+        self.put_back: set[Side] = set()
+        """Systems that were put back: what was entered there since the backup is gone with them."""
         self.quotes: list[str] = []
         shutil.copyfile(template, self._file)
         self.systems = self._make()
@@ -150,7 +153,9 @@ class World:
                 side, side=side, type="memory", config={"system": side}, secrets={}
             )
             for entity in entities:
-                documents.put("mapping", f"{side}/{entity}", shipped_mapping(f"memory_{side}", entity))
+                documents.put(
+                    "mapping", f"{side}/{entity}", shipped_mapping(f"memory_{side}", entity)
+                )
         for entity in entities:
             documents.put("rule", entity, default_rule(entity))
         documents.put("mapping", "crm/order", shipped_order_mapping("memory_crm"))
@@ -318,14 +323,10 @@ class World:
 
     def _learn(self) -> None:
         """Which records are coupled now."""
-        self.people.known = {
-            (side, record)
-            for row in Coupling.objects.filter(entity="partner", state="active").only(
-                "crm_id", "erp_id"
-            )
-            for side, record in (("crm", row.crm_id), ("erp", row.erp_id))
-            if record
-        }  # type: ignore[assignment]
+        rows = Coupling.objects.filter(entity="partner", state="active")
+        pairs = list(rows.values_list("crm_id", "erp_id"))
+        self.people.known = {("crm", str(crm)) for crm, _ in pairs if crm}
+        self.people.known |= {("erp", str(erp)) for _, erp in pairs if erp}
 
     def sync(self, **how: Any) -> Run:
         """A run; one that is held is looked at by a person, and approved."""
@@ -358,6 +359,37 @@ class World:
         shutil.copyfile(self._kept[pick % len(self._kept)], self._file)
         self._learn()
         return "the store is put back from a backup"
+
+    # copies of the systems
+
+    def keep_system(self, side: Side) -> None:
+        """A backup of one of the two systems."""
+        copy = self.systems[side].snapshot(), self.people.ledger.copy_of(side), list(self.quotes)
+        self._backups[side].append(copy)
+
+    def put_system_back(self, side: Side, pick: int, reused: bool) -> str:
+        """A backup is put in place of one of the two systems; `reused`: ids are given out again
+        before Koppel looks."""
+        if not self._backups[side]:
+            return ""
+        snapshot, entered, quotes = self._backups[side][pick % len(self._backups[side])]
+        self.away.clear()
+        self.systems[side].put_back(snapshot)
+        self.people.ledger.put_back(side, entered)
+        if side == "crm":
+            self.quotes = list(quotes)
+        self.put_back.add(side)
+        new = Event("enter", what=side) if reused else None
+        swept = self.systems[side].behaviour
+        at_once = swept.deletes == "scan" and swept.changes != "log"
+        if new and at_once:
+            # Such a system does not say that it was put back: only what it holds tells.
+            self.say(f"    {self.people.act(new)}")
+        # Koppel looks every few seconds, and putting a backup back takes minutes.
+        self.work(self.sync)
+        if new and not at_once:
+            self.say(f"    {self.people.act(new)}")
+        return f"the {side} is put back from a backup"
 
     # orders
 
