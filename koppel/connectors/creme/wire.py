@@ -250,7 +250,7 @@ def _line(cursor: str) -> int:
 
 
 def change_page(told: ChangesAnswer, since: str | None = None) -> ChangePage:
-    """A page of changes. The place in Creme's history goes back only where a backup was put back."""
+    """A page of changes. The place in Creme's history goes back only by a backup put back."""
     return ChangePage(
         anew=since is not None and _line(told.cursor) < _line(since),
         changes=tuple(

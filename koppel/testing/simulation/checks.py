@@ -17,7 +17,6 @@ from koppel.store.codec import decode, decode_record
 from koppel.store.models import Conflict, Journal, Notice, Process
 from koppel.sync.rule import SIDES, Side, other
 from koppel.testing.sales import QUOTE, SALE
-from koppel.testing.simulation.people import RESOURCE
 from koppel.testing.simulation.world import RATES, World
 
 _AGREED = ("name", "email", "phone", "payment_term", "city")

@@ -72,14 +72,15 @@ Whatever fails and whenever it does, once both systems and Koppel are back:
 
 ## How it is shown
 
-A *life* is drawn from one number, its seed: two systems with manners of their own (what they tell of
-changes and deletions, what they cut, round and write in capitals, in which order they answer), people
-at work in both, and trouble at any call, at any statement to the store and at any instant between. It
-is played against the real engine, the real order processes and a real store; only the two systems are
-in memory, and threads take turns, so that the same seed is the same life for ever. Then all trouble
-ends, Koppel goes on until there is nothing left to do, and all six promises are checked. A life that
-breaks one is made short, kept in `tests/scenarios/kept`, and played in every run of the tests from then
-on: `tests/scenarios/test_chaos.py::test_a_life_that_once_failed_ends_well`.
+A *life* is drawn from one number, its seed: two systems with manners of their own (what they tell
+of changes and deletions, what they cut, round and write in capitals, in which order they answer),
+people at work in both, and trouble at any call, at any statement to the store and at any instant
+between. It is played against the real engine, the real order processes and a real store; only the
+two systems are in memory, and threads take turns, so that the same seed is the same life for ever.
+Then all trouble ends, Koppel goes on until there is nothing left to do, and all promises are
+checked. A life that breaks one is made short, kept in `tests/scenarios/kept`, and played in every
+run of the tests from then on:
+`tests/scenarios/test_chaos.py::test_a_life_that_once_failed_ends_well`.
 
 ```sh
 make chaos                              # some thousand lives
@@ -87,8 +88,8 @@ make chaos SEEDS=20000 START=100000     # others
 python -m koppel.testing.simulation --show 4711
 ```
 
-`make test` plays the first {short} seeds. The same kinds of trouble are brought upon real systems, over
-HTTP through a proxy that fails on demand, by SIGKILL, and on PostgreSQL:
+`make test` plays the first {short} seeds. The same kinds of trouble are brought upon real systems,
+over HTTP through a proxy that fails on demand, by SIGKILL, and on PostgreSQL:
 `tests/scenarios/test_real_kill.py`, `tests/scenarios/test_taken_for_dead.py`,
 `tests/scenarios/test_real_trouble.py`.
 

@@ -448,5 +448,5 @@ def _behaviour(given: Mapping[str, Any], upper: tuple[str, ...]) -> Behaviour:
 
 
 def _fault(kind: str) -> Fault:
-    names: dict[str, FaultKind] = {code: "status" for code in _STATUS}
+    names: dict[str, FaultKind] = dict.fromkeys(_STATUS, "status")
     return Fault(FaultPlan(), names.get(kind, kind), code=_STATUS.get(kind, 500))  # type: ignore[arg-type]
