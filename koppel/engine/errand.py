@@ -12,8 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db import DatabaseError, connections
+
 from koppel.engine.runner import Engine
-from koppel.errors import Defect, KoppelError
+from koppel.errors import Defect, KoppelError, TryLater
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,9 @@ class Errand:
             self.result = self.work(engine)
         except KoppelError as error:
             self.error = error
+        except DatabaseError as error:
+            self.error = TryLater(f"the store is away: {error}", after=5)
+            connections.close_all()
         except Exception as error:
             # A defect in what one person asked for must not end the watch; it is told to them.
             logger.exception("a defect stopped an errand")

@@ -15,10 +15,12 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
 
+from django.db import DatabaseError, connections
+
 from koppel.engine.errand import Errand, Errands
 from koppel.engine.polling import Polling
 from koppel.engine.runner import Engine
-from koppel.errors import KoppelError, TryLater
+from koppel.errors import Defect, KoppelError, TryLater
 from koppel.store import Store
 from koppel.store.models import Run
 from koppel.sync.rule import Side
@@ -102,6 +104,7 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="koppel-watch", daemon=True)
         self.last_error: str = ""
         self.last_poll: datetime | None = None
+        self._next_sweep = clock()
 
     def start(self) -> None:
         """Begin to watch."""
@@ -142,41 +145,59 @@ class Watch:
     def _run(self) -> None:
         engine = self._make_engine()
         polling = Polling(engine.store, self._clock, self.pace.poll)
-        next_sweep = self._clock() + timedelta(seconds=self.pace.sweep)
+        self._next_sweep = self._clock() + timedelta(seconds=self.pace.sweep)
         try:
-            while True:
-                polling.follow()
-                presses, hints = self._wait(polling.until())
-                if self._stopping:
-                    return
-                for press in presses:
-                    self._press(engine, press)
-                for errand in self.errands.take():
-                    errand.run(engine)
-                if hints and not polling.quiet():
-                    self._guarded(engine, partial(self._hinted, engine, hints))
-                due = polling.due()
-                if polling.introduction:
-                    self.last_error = INTRODUCTION
-                elif self.last_error == INTRODUCTION:
-                    self.last_error = ""
-                if due:
-                    sweep = self._clock() >= next_sweep
-                    if sweep:
-                        engine.lines.refresh()
-                    fine = self._guarded(
-                        engine,
-                        partial(engine.sync, trigger="poll", sweep=sweep, connections=due),
-                    )
-                    self.last_poll = self._clock()
-                    polling.looked(due, again=None if fine else self.pace.away)
-                    if sweep and fine:
-                        next_sweep = self._clock() + timedelta(seconds=self.pace.sweep)
+            while not self._stopping:
+                try:
+                    self._turn(engine, polling)
+                except DatabaseError as error:
+                    self._no_store(error)
         finally:
             for press in self._presses:
                 press.done.set()
             engine.close()
             engine.store.close()
+
+    def _turn(self, engine: Engine, polling: Polling) -> None:
+        """Wait until there is something to do, and do it."""
+        polling.follow()
+        presses, hints = self._wait(polling.until())
+        if self._stopping:
+            return
+        for press in presses:
+            self._press(engine, press)
+        for errand in self.errands.take():
+            errand.run(engine)
+        if hints and not polling.quiet():
+            self._guarded(engine, partial(self._hinted, engine, hints))
+        due = polling.due()
+        if polling.introduction:
+            self.last_error = INTRODUCTION
+        elif self.last_error == INTRODUCTION:
+            self.last_error = ""
+        if due:
+            self._look(engine, polling, due)
+
+    def _look(self, engine: Engine, polling: Polling, due: list[str]) -> None:
+        sweep = self._clock() >= self._next_sweep
+        if sweep:
+            engine.lines.refresh()
+        fine = self._guarded(
+            engine, partial(engine.sync, trigger="poll", sweep=sweep, connections=due)
+        )
+        self.last_poll = self._clock()
+        polling.looked(due, again=None if fine else self.pace.away)
+        if sweep and fine:
+            self._next_sweep = self._clock() + timedelta(seconds=self.pace.sweep)
+
+    def _no_store(self, error: DatabaseError) -> None:
+        """The store is away: told, and looked for again after a while, over a new connection."""
+        self.last_error = f"the store is away: {error}"
+        logger.error("the store is away: %s", error)
+        connections.close_all()
+        with self._there:
+            if not self._stopping:
+                self._there.wait(self.pace.away)
 
     def _wait(self, until: datetime) -> tuple[list[Press], dict[tuple[str, Side, str], None]]:
         """Until there is something to do; a short while longer if hints come in."""
@@ -201,6 +222,13 @@ class Watch:
             )
         except KoppelError as error:
             press.error = error
+        except DatabaseError as error:
+            press.error = TryLater(f"the store is away: {error}", after=5)
+            raise
+        except Exception as error:
+            # A defect in what one person asked for must not end the watch; it is told to them.
+            logger.exception("a defect stopped a press")
+            press.error = Defect(f"a defect stopped it: {error}")
         finally:
             press.done.set()
 
@@ -226,6 +254,8 @@ class Watch:
             logger.error("a run stopped: %s", error)
             engine.lines.refresh()
             return False
+        except DatabaseError:
+            raise
         except Exception as error:
             # A defect in one run must not end the watch unseen: it is told, and tried again later.
             self.last_error = f"a defect stopped the last run: {error}"

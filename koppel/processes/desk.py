@@ -14,9 +14,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from django.db import DatabaseError, connections
+
 from koppel.engine.runner import Engine
 from koppel.engine.watch import Watch
-from koppel.errors import KoppelError, TryLater
+from koppel.errors import Defect, KoppelError, TryLater
 from koppel.processes.orders import Orders
 from koppel.processes.partner_promotion import ENTITY, Couple, check_run
 from koppel.store import Store
@@ -113,6 +115,11 @@ class OrderDesk:
                     self._fail(asked, error)
                     next_poll = time.monotonic() + self.pace.away
                     continue
+                except DatabaseError as error:
+                    connections.close_all()
+                    self._fail(asked, TryLater(f"the store is away: {error}", after=5))
+                    next_poll = time.monotonic() + self.pace.away
+                    continue
                 for work, future in asked:
                     _answer(orders, work, future)
                 if time.monotonic() >= next_poll:
@@ -150,6 +157,16 @@ class OrderDesk:
                 fine = False
                 self.last_error = str(error)
                 logger.warning("orders: %s", error)
+            except DatabaseError as error:
+                fine = False
+                self.last_error = f"the store is away: {error}"
+                logger.error("orders: the store is away: %s", error)
+                connections.close_all()
+            except Exception as error:
+                # A defect about one order must not end the desk unseen: told, and tried again.
+                fine = False
+                self.last_error = f"a defect stopped the work on orders: {error}"
+                logger.exception("a defect in the work on orders")
         if fine:
             self.last_error = ""
         return fine
@@ -162,6 +179,13 @@ def _answer(orders: Orders, work: Callable[[Orders], Any], future: Future[Any]) 
         future.set_result(work(orders))
     except KoppelError as error:
         future.set_exception(error)
+    except DatabaseError as error:
+        connections.close_all()
+        future.set_exception(TryLater(f"the store is away: {error}", after=5))
+    except Exception as error:
+        # A defect in what one person asked for must not end the desk; it is told to them.
+        logger.exception("a defect stopped what was asked of the desk")
+        future.set_exception(Defect(f"a defect stopped it: {error}"))
 
 
 def couple_by_watch(watch: Watch, store: Store) -> Couple:
