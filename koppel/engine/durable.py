@@ -14,6 +14,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 from django.db import transaction
@@ -103,25 +104,38 @@ class Steps:
         self._store.processes.log(self.row, text)
 
 
-_locks: dict[str, threading.Lock] = {}
-_locks_guard = threading.Lock()
+class Program:
+    """What the threads of one program share: one lock for each process."""
 
+    def __init__(self) -> None:
+        self._locks: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
 
-def _lock_of(id: str) -> threading.Lock:
-    with _locks_guard:
-        return _locks.setdefault(id, threading.Lock())
+    def lock_of(self, id: str) -> threading.Lock:
+        """The lock of a process; the same for ever."""
+        with self._guard:
+            return self._locks.setdefault(id, threading.Lock())
+
+    @classmethod
+    @cache
+    def this(cls) -> Program:
+        """The program that runs here."""
+        return cls()
 
 
 class Durable:
     """Runs processes: at most one thread of one program works on each."""
 
-    def __init__(self, store: Store, *, boundary: Boundary = no_boundary) -> None:
+    def __init__(
+        self, store: Store, *, boundary: Boundary = no_boundary, program: Program | None = None
+    ) -> None:
         self._store = store
+        self._program = program or Program.this()
         self._boundary = boundary
 
     def run(self, id: str, work: Callable[[Steps], None]) -> Process:
         """Go on with a process until it ends or waits; where another is at it, leave it alone."""
-        lock = _lock_of(id)
+        lock = self._program.lock_of(id)
         lease = f"process-{id}"
         with lock:
             row = self._store.processes.get(id)

@@ -35,6 +35,7 @@ from koppel.engine import seen
 from koppel.engine.intake import Progress
 from koppel.engine.lines import Lane, Line
 from koppel.engine.links import Links
+from koppel.engine.recovered import as_written
 from koppel.engine.settle import Failure, Settler
 from koppel.errors import Defect, TryLater
 from koppel.mapping.faults import BadValue, Unresolved
@@ -271,7 +272,7 @@ class Executor:
 
     def _lost(self, page: _Page, lane: Lane) -> None:
         """Answers that were lost: ask what became of the writes."""
-        for _, write in page.writes[lane.side]:
+        for step, write in page.writes[lane.side]:
             if isinstance(page.outcomes.get(write.key), Unknown):
                 try:
                     recovered = lane.connector.recover(write)
@@ -281,7 +282,8 @@ class Executor:
                 if recovered is None:
                     del page.outcomes[write.key]
                 else:
-                    page.outcomes[write.key] = recovered
+                    before = step.body.seen(lane.side)
+                    page.outcomes[write.key] = as_written(write, before, recovered)
 
 
 def _whole(lane: Lane) -> int:
@@ -334,7 +336,7 @@ def recover_open(store: Store, lines: Mapping[str, Line]) -> Again:
                 continue
             outcome = line.lanes[side].connector.recover(write)
             if outcome is not None:
-                outcomes[write.key] = outcome
+                outcomes[write.key] = as_written(write, step.body.seen(side), outcome)
             elif isinstance(write, Create) and (origin := step.record(other(side))) is not None:
                 again[step.entity, other(side), origin] = step.coupling
         with transaction.atomic():

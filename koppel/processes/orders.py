@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from koppel.connectors.base import Act, Document, Gone, Refused
-from koppel.engine.durable import Durable, Steps
+from koppel.engine.durable import Durable, Program, Steps
 from koppel.engine.executor import Boundary, no_boundary
 from koppel.engine.runner import Engine
 from koppel.errors import NeedsUser
@@ -29,7 +29,10 @@ from koppel.store.orders import status_of
 
 
 class Orders:
-    """The order processes over one engine. `couple` brings a partner into step."""
+    """The order processes over one engine. `couple` brings a partner into step.
+
+    `program`: whose threads these are; another than this one is a seam for tests.
+    """
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class Orders:
         couple: Couple | None = None,
         boundary: Boundary = no_boundary,
         address: str = "",
+        program: Program | None = None,
     ) -> None:
         self.store: Store = engine.store
         self.systems = Systems(engine.store, engine.lines, address)
@@ -46,7 +50,7 @@ class Orders:
         self.prices = PriceEnquiry(self.systems, engine.store.clock)
         self.lists = ValueLists(self.systems)
         self._promotion = Promotion(self.systems, couple or couple_by(engine))
-        self._durable = Durable(engine.store, boundary=boundary)
+        self._durable = Durable(engine.store, boundary=boundary, program=program)
 
     # Transfer.
 

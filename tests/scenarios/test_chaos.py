@@ -15,7 +15,7 @@ from koppel.testing.simulation.events import draw
 from koppel.testing.simulation.playing import Result, Stage, load, save, shrink
 
 KEPT = sorted((Path(__file__).parent / "kept").glob("*.json"))
-GROUPS, SEEDS = 15, 20
+GROUPS, SEEDS = 5, 20
 
 
 @pytest.fixture(scope="module")

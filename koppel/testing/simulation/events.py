@@ -79,15 +79,15 @@ SIDES = ("crm", "erp")
 FIELDS = ("name", "email", "phone", "payment_term", "city")
 
 _PEOPLE: tuple[tuple[str, int], ...] = (
-    ("enter", 14),
+    ("enter", 10),
     ("prospect", 4),
     ("promote", 4),
-    ("edit", 26),
-    ("edit_both", 6),
+    ("edit", 34),
+    ("edit_both", 10),
     ("delete", 5),
     ("restore", 2),
     ("merge", 3),
-    ("decide", 5),
+    ("decide", 7),
     ("answer", 3),
 )
 _KOPPEL: tuple[tuple[str, int], ...] = (
@@ -107,7 +107,7 @@ _WORLD: tuple[tuple[str, int], ...] = (
     ("keep_system", 4),
     ("put_system_back", 4),
 )
-_ORDERS: tuple[tuple[str, int], ...] = (("quote", 5), ("hand_over", 8), ("orders", 6))
+_ORDERS: tuple[tuple[str, int], ...] = (("quote", 8), ("hand_over", 18), ("orders", 8))
 _TROUBLES: tuple[tuple[TroubleKind, int], ...] = (
     ("refuse", 2), ("slow", 2), ("cut", 2), ("drop_reply", 4), ("lose", 3), ("401", 1), ("429", 1),
     ("500", 2), ("html", 1), ("not_json", 1), ("kill", 6), ("kill_in_store", 6), ("disk_full", 2),
@@ -128,6 +128,8 @@ def draw(seed: int, length: int = 0) -> Life:
     kinds = [*_PEOPLE, *_KOPPEL, *_WORLD, *(_ORDERS if setting.orders else ())]
     steps = length or chance.randrange(10, 26)
     first = [Event("enter", what="both", pick=chance.randrange(1000)) for _ in range(2)]
+    if setting.orders:
+        first.append(Event("quote", pick=chance.randrange(1000), other=chance.randrange(1000)))
     events = [*first, Event("sync"), *(_event(chance, kinds) for _ in range(steps))]
     return Life(seed=seed, setting=setting, events=tuple(events))
 

@@ -121,7 +121,7 @@ def write(
     """Write the page from the counts of a run in which no life failed."""
     path.write_text(
         _PAGE.format(
-            short=300,
+            short=100,
             day=f"{datetime.now(UTC):%Y-%m-%d}",
             seeds=f"{seeds:,}",
             first=start,

@@ -43,6 +43,8 @@ class Ledger:
     """(side, record, field) -> what was typed there last."""
 
     entered: dict[tuple[Side, str, str], Typed] = field(default_factory=dict)
+    latest: dict[tuple[str, str], int] = field(default_factory=dict)
+    """(field, value) -> when it was typed last, in whichever system."""
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     def copy_of(self, side: Side) -> dict[tuple[Side, str, str], Typed]:
@@ -55,7 +57,9 @@ class Ledger:
         self.entered = {**others, **kept}
 
     def note(self, side: Side, record: str, name: str, value: str) -> None:
-        self.entered[side, record, name] = Typed(value, next(self._numbers))
+        typed = Typed(value, next(self._numbers))
+        self.entered[side, record, name] = typed
+        self.latest[name, value.casefold()] = typed.number
 
 
 class People:

@@ -25,6 +25,7 @@ from koppel.connectors.base import Connector
 from koppel.connectors.memory import MemoryConnector
 from koppel.connectors.memory_system import Behaviour, MemorySystem
 from koppel.engine import Engine, hand
+from koppel.engine.durable import Program
 from koppel.errors import Interrupted, KoppelError, TryLater
 from koppel.mapping.document import default_rule, shipped_mapping
 from koppel.mapping.orders import shipped_order_mapping
@@ -279,6 +280,10 @@ class World:
             engine = self._engine()
             try:
                 self._approved(engine, engine.sync())
+                if self.life.setting.orders:
+                    orders = Orders(engine, program=Program())
+                    orders.run_due()
+                    orders.poll()
             except KoppelError as error:
                 self.say(f"    (the other worker: {error})")
             except BaseException as error:
