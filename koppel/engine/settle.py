@@ -88,6 +88,7 @@ class Settler:
             failure = failures.get(step.number) or _failure(step, sent.get(step.number, {}))
             if failure is not None:
                 self._failed(step, failure, sent.get(step.number, {}))
+                self._replaced(step, sent.get(step.number, {}))
                 half = self._half(step, known.get(step.coupling), sent.get(step.number, {}))
                 if half is not None:
                     halves.append(half)
@@ -266,6 +267,12 @@ class Settler:
             inbox.close_conflicts(step.coupling, step.body.closed)
         if step.body.notices:
             inbox.add_notices(self._run, step.coupling, step.entity, step.label, step.body.notices)
+
+    def _replaced(self, step: PlannedStep, sent: Mapping[Side, Outcome | None]) -> None:
+        """One of two writes was done: what it replaced is told, though the step is not settled."""
+        told = [one for one in step.body.notices if isinstance(sent.get(one.side), Written)]
+        if told:
+            self._store.inbox.add_notices(self._run, step.coupling, step.entity, step.label, told)
 
     def _tidy(self, rows: Sequence[CouplingRow]) -> None:
         """Replicas of coupled records, what waited for them, and moot proposals."""
