@@ -49,6 +49,8 @@ class Work:
     given: Mapping[tuple[Side, str], Record] = field(default_factory=dict)
     """Touched records that were read a moment ago and need not be read again."""
     seen: dict[Side, int] = field(default_factory=dict)
+    beside: dict[Side, set[str]] = field(default_factory=dict)
+    """New records that were read only to see who is there: another run is about them."""
     anew: set[Side] = field(default_factory=set)
     """Sides that were put back from a backup since they were read last."""
     cursors: dict[Side, str] = field(default_factory=dict)
@@ -178,11 +180,17 @@ class Intake:
         """
         for side in sides:
             lane = self._line.lanes[side]
+            beside = self.work.beside.setdefault(side, set())
             since = self._store.couplings.cursor(self._line.entity, side)
             while True:
                 page = lane.connector.changes(lane.resource, since, PAGE)
                 known = self._known(side, {change.id for change in page.changes})
-                new = [change for change in page.changes if change.id not in known.coupled]
+                new = [
+                    change
+                    for change in page.changes
+                    if change.id not in known.coupled and change.id not in known.replicas
+                ]
+                beside.update(change.id for change in new)
                 self._take(side, lane, new)
                 since = page.cursor
                 if not page.more:

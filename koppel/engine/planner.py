@@ -52,21 +52,32 @@ class Planner:
         self._number = store.runs.next_number(run)
         self._page: list[PlannedStep] = []
         self._followed: set[tuple[Side, str]] = set()
+        self._beside: Mapping[Side, set[str]] = {}
+        self._used: set[tuple[Side, str]] = set()
         self.counts: dict[str, int] = {}
 
     def plan(self, work: Work) -> dict[str, int]:
         """All steps, into the store; how many of each kind."""
+        self._beside = work.beside
         for ids in chunks(work.touched, PAGE):
             self._touched(ids, work)
         if pair(self._store, self._line):
             self._couple()
             for page in self._store.pairs.pairs("review", PAGE):
                 for crm_id, erp_id, value, reasons in page:
-                    self._review(crm_id, erp_id, value, reasons)
+                    if not (self._is_beside("crm", crm_id) and self._is_beside("erp", erp_id)):
+                        self._review(crm_id, erp_id, value, reasons)
             for side in SIDES:
                 self._create(side)
         self._flush()
+        for side, records in work.beside.items():
+            # Who is about them reads them again.
+            left = [record for record in records if (side, record) not in self._used]
+            self._store.replica.remove(self._line.entity, side, left)
         return self.counts
+
+    def _is_beside(self, side: Side, record: str) -> bool:
+        return record in self._beside.get(side, ())
 
     # coupled records that changed
 
@@ -301,6 +312,9 @@ class Planner:
                 for side in SIDES
             }
             for crm_id, erp_id, value, reasons in page:
+                if self._is_beside("crm", crm_id) and self._is_beside("erp", erp_id):
+                    continue
+                self._used |= {("crm", crm_id), ("erp", erp_id)}
                 if self._followed & {("crm", crm_id), ("erp", erp_id)}:
                     why = "another pair follows a merge to one of the two"
                     self._review(crm_id, erp_id, value, (*reasons, why))
@@ -366,6 +380,7 @@ class Planner:
             for row in page:
                 if (
                     row.record not in held
+                    and not self._is_beside(side, row.record)
                     and (side, row.record) not in self._followed
                     and isinstance(row.content, Record)
                 ):
