@@ -234,6 +234,13 @@ class _Pair(Struct, frozen=True, kw_only=True):
     def moved(self, side: Side) -> bool:
         return any(self.field_moved(side, name) for name in self.unit.fields)
 
+    def edited(self, side: Side) -> bool:
+        """Did somebody edit it there since that side was in step? (Even where the other never was:
+        the pair may have followed a merge to another record.)"""
+        base = self.view(side).base
+        known = base is not None and all(name in base for name in self.unit.fields)
+        return known and not self.forced and self.moved(side)
+
     def empty(self, side: Side) -> bool:
         return all(is_empty(self.now(side, name)) for name in self.unit.fields)
 
@@ -321,7 +328,7 @@ def _owned(outcome: _Outcome, pair: _Pair, owner: Side) -> None:
     target = other(owner)
     if not _may(pair.unit.rule, target):
         return
-    edited = not pair.first() and not pair.forced and pair.moved(target)
+    edited = pair.edited(target)
     title = f"The {LABEL[owner]} owns {_q(pair)}"
     if pair.unit.rule.owner == "shared":
         title = f"{_q(pair)} travels only to the {LABEL[target]}"
@@ -350,7 +357,8 @@ def _shared(outcome: _Outcome, pair: _Pair) -> None:
     if winner is None:
         outcome.conflicts.append(_conflict(pair, why))
     else:
-        _carry(outcome, pair, other(winner), why, notice=not first)
+        loser = other(winner)
+        _carry(outcome, pair, loser, why, notice=not first or pair.edited(loser))
 
 
 def _winner(pair: _Pair) -> tuple[Side | None, str]:

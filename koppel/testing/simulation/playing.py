@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from msgspec.structs import replace
 
 from koppel.engine.watch import held
 from koppel.store import open_store
+from koppel.store.models import Process
 from koppel.sync.rule import SIDES, Side
 from koppel.testing.sales import QUOTE
 from koppel.testing.simulation.checks import check, told
@@ -219,10 +221,19 @@ def _rest(world: World) -> list[str]:
         run = world.work(world.sync)
         if world.life.setting.orders:
             _look_at_orders(world, Event("orders"))
+            _again(world)
         quiet = quiet + 1 if run is not None and not run.counts.get("writes") else 0
         if quiet == 2:
             return []
     return ["it goes on writing, or never gets through"]
+
+
+def _again(world: World) -> None:
+    """A person hands an order over again that a defect has stopped."""
+    for quote in world.quotes:
+        row = Process.objects.filter(subject=f"{QUOTE}/{quote}").order_by("id").last()
+        if row is not None and row.state == "failed":
+            world.work(partial(world.orders.transfer, QUOTE, quote, user="somebody"))
 
 
 def shrink(life: Life, fails: Callable[[Life], bool]) -> Life:
