@@ -10,9 +10,11 @@ from __future__ import annotations
 import itertools
 import random
 import shutil
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -349,8 +351,7 @@ class World:
     def keep_store(self) -> None:
         """A backup."""
         copy = self._folder / f"kept-{len(self._kept)}"
-        connections.close_all()
-        shutil.copyfile(self._file, copy)
+        _copy(self._file, copy)
         self._kept.append(copy)
 
     def put_store_back(self, pick: int, texts: Callable[[], list[str]]) -> str:
@@ -359,9 +360,7 @@ class World:
             return ""
         self.lost_texts += texts()
         self.restart()
-        for suffix in ("-wal", "-shm"):
-            Path(f"{self._file}{suffix}").unlink(missing_ok=True)
-        shutil.copyfile(self._kept[pick % len(self._kept)], self._file)
+        _copy(self._kept[pick % len(self._kept)], self._file)
         self._learn()
         return "the store is put back from a backup"
 
@@ -444,6 +443,12 @@ class World:
         except KoppelError as error:
             return f"no answer: {error}"
         return f"{row.crm_id} and {row.erp_id}: {event.what}"
+
+
+def _copy(source: Path, target: Path) -> None:
+    """The database's own way of copying, whoever has it open."""
+    with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target)) as two:
+        one.backup(two)
 
 
 def _behaviour(given: Mapping[str, Any], upper: tuple[str, ...]) -> Behaviour:
