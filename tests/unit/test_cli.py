@@ -667,3 +667,32 @@ def test_a_rehearsal_has_the_same_configuration_elsewhere(shell: Shell, tmp_path
     shell.home = live
     assert shell.ask("status")["couplings"]["partner"] == {}
     assert len(shell.erp.table("party").rows) == 3
+
+
+def test_a_webhook_is_added_tried_and_removed_and_its_secret_shown_once(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KOPPEL_PRIVATE_HOSTS", "127.0.0.1")
+    told = shell.ask("webhook", "add", "http://127.0.0.1:9/told", "--event", "run.ended")
+    assert len(told["secret"]) > 30
+    assert told["secret"] not in shell("webhook", "list")
+    assert shell.ask("webhook", "list")[0]["events"] == ["run.ended"]
+    number = str(told["number"])
+    assert "not reached" in shell("webhook", "test", number, code=FAILED)
+    assert shell.ask("webhook", "deliveries", number, "--again") == []
+    assert "Removed" in shell("webhook", "remove", number)
+    assert shell.ask("webhook", "list") == []
+    assert "private network" in shell("webhook", "add", "https://10.0.0.1/", code=PERSON)
+
+
+def test_a_link_to_the_card_is_printed_and_all_links_are_ended(shell: Shell) -> None:
+    shell("sync")
+    told = shell.ask("card-link", "partner", "crm", "1", "--minutes", "5")
+    assert "/card/" in told["url"]
+    assert "Good until" in shell("card-link", "partner", "crm", "1", "--no-figures")
+    shown = shell.ask("card-settings", "--frame", "https://crm.example.com", "--minutes", "30")
+    assert (shown["frames"], shown["minutes"]) == (["https://crm.example.com"], 30)
+    assert shell.ask("card-settings", "--revoke")["generation"] == 2
+    assert shell.ask("card-settings", "--no-frames")["frames"] == []
+    assert "no origin" in shell("card-settings", "--frame", "*", code=PERSON)
+    assert "is no side" in shell("card-link", "partner", "both", "1", code=PERSON)
