@@ -4,6 +4,7 @@ outage, two workers at once, and an ERP that is put back from a backup and gives
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -239,3 +240,41 @@ def test_who_was_cut_off_and_wakes_up_doubles_nothing(desk: Desk) -> None:
     assert desk.phone() == phone
     assert desk.sync() == 0
     desk.assert_once()
+
+
+def test_an_erp_that_was_put_back_gives_an_id_out_again_and_nobody_becomes_another(
+    desk: Desk,
+) -> None:
+    pair, template = desk.pair, f"trouble-{desk.pair.instance}"
+    lost = f"Verlorene Walzen {desk.typed} GmbH"
+    pair._tryton.snapshot(template, pair.instance)
+    try:
+        crm = desk.clara.create(
+            ORGANISATION,
+            {"name": lost, "phone": "+49 41 333444", "email": "info@walzen.example",
+             "roles": ["customer"]},
+        )  # fmt: skip
+        desk.sync()
+        (before,) = desk.look["erp"].find(PARTY, {"name": lost}, 5)
+        port = int(pair.tryton.extra["port"])
+        pair._tryton.reset(pair.instance, template)
+        pair._tryton.start(pair.instance, template, port)
+    finally:
+        shutil.rmtree(pair._tryton._template_folder(template), ignore_errors=True)
+    with pair.connectors() as look:
+        # Tryton counts its ids on from where the backup stood.
+        admin = TrytonHuman.admin(pair.tryton)
+        new = admin.create(PARTY, {"name": "Neue Wellen KG"})
+        admin.edit(
+            PARTY, new, {"contact_mechanisms": [{"type": "email", "value": "a@wellen.example"}]}
+        )
+        admin.close()
+        assert new == before.id
+        desk.sync(timedelta(minutes=30))
+        desk.sync(timedelta(minutes=30))
+        kept = look["crm"].fetch(ORGANISATION, [crm])[crm]
+        assert isinstance(kept, Record)
+        assert kept.fields["name"] == lost
+        assert kept.fields["email"] == "info@walzen.example"
+        assert len(look["crm"].find(ORGANISATION, {"name": "Neue Wellen KG"}, 5)) == 1
+        assert desk.sync(timedelta(minutes=30)) == 0
