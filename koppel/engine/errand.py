@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError
 
 from koppel.engine.runner import Engine
-from koppel.errors import Defect, KoppelError, TryLater
+from koppel.errors import Defect, KoppelError
+from koppel.store.away import away
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +58,7 @@ class Errand:
         except KoppelError as error:
             self.error = error
         except DatabaseError as error:
-            self.error = TryLater(f"the store is away: {error}", after=5)
-            connections.close_all()
+            self.error = away(error)
         except Exception as error:
             # A defect in what one person asked for must not end the watch; it is told to them.
             logger.exception("a defect stopped an errand")

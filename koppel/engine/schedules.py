@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
+from django.db import DatabaseError, InterfaceError, OperationalError
 from msgspec import Struct
 
 from koppel.engine.audit import Auditor, EntityAudit, selection
@@ -22,6 +23,7 @@ from koppel.engine.runner import Engine
 from koppel.errors import KoppelError, NeedsUser, TryLater
 from koppel.mapping.schedule import KIND, NAME, Due, Job, Schedules, due, load_schedules, next_run
 from koppel.store import Store
+from koppel.store.away import away
 from koppel.store.models import AuditResult
 
 logger = logging.getLogger(__name__)
@@ -229,11 +231,19 @@ class Scheduler:
     def _run(self) -> None:
         engine = self._make_engine()
         try:
-            while not self._stop.wait(self.look(engine)):
+            while not self._stop.wait(self._look(engine)):
                 pass
         finally:
             engine.close()
             engine.store.close()
+
+    def _look(self, engine: Engine) -> float:
+        try:
+            return self.look(engine)
+        except DatabaseError as error:
+            self.last_error = away(error).message
+            logger.error("schedules: %s", self.last_error)
+            return self._wake
 
     def look(self, engine: Engine) -> float:
         """Run what is due; in how many seconds to look again."""
@@ -273,13 +283,18 @@ class Scheduler:
             run_and_keep(engine, job, None if again else moment, user=job.name)
             self.last_error = ""
         except TryLater as error:
-            self.last_error = str(error)
-            logger.warning("job %s: %s", job.name, error)
-            wait = min(max(error.after or 60.0, 10.0), 600.0)
-            self._again[job.name] = moment, self._clock() + timedelta(seconds=wait)
+            self._again_after(job, moment, error)
+        except (OperationalError, InterfaceError) as error:
+            self._again_after(job, moment, away(error))
         except Exception as error:
             # A defect in one job must not end the scheduler unseen: it is told, and goes on.
             self.last_error = f"a defect stopped the job {job.name}: {error}"
             engine.store.schedules.end(job.name, "failed", self.last_error)
             engine.store.alarms.raise_("schedule", job.name, self.last_error)
             logger.exception("a defect stopped the job %s", job.name)
+
+    def _again_after(self, job: Job, moment: Due, error: TryLater) -> None:
+        self.last_error = str(error)
+        logger.warning("job %s: %s", job.name, error)
+        wait = min(max(error.after or 60.0, 10.0), 600.0)
+        self._again[job.name] = moment, self._clock() + timedelta(seconds=wait)

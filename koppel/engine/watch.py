@@ -15,13 +15,14 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError
 
 from koppel.engine.errand import Errand, Errands
 from koppel.engine.polling import Polling
 from koppel.engine.runner import Engine
 from koppel.errors import Defect, KoppelError, TryLater
 from koppel.store import Store
+from koppel.store.away import away
 from koppel.store.models import Run
 from koppel.sync.rule import Side
 
@@ -192,9 +193,8 @@ class Watch:
 
     def _no_store(self, error: DatabaseError) -> None:
         """The store is away: told, and looked for again after a while, over a new connection."""
-        self.last_error = f"the store is away: {error}"
-        logger.error("the store is away: %s", error)
-        connections.close_all()
+        self.last_error = away(error).message
+        logger.error("%s", self.last_error)
         with self._there:
             if not self._stopping:
                 self._there.wait(self.pace.away)
@@ -223,7 +223,7 @@ class Watch:
         except KoppelError as error:
             press.error = error
         except DatabaseError as error:
-            press.error = TryLater(f"the store is away: {error}", after=5)
+            press.error = away(error)
             raise
         except Exception as error:
             # A defect in what one person asked for must not end the watch; it is told to them.

@@ -24,11 +24,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from django.db import DatabaseError
 
 from koppel import __version__
 from koppel.connectors.hosts import HostCheck, is_named
 from koppel.errors import KoppelError, NeedsUser
 from koppel.store import Store
+from koppel.store.away import away
 from koppel.store.models import Alarm, Conflict, OrderLink, Run, Webhook, WebhookMessage
 from koppel.store.webhooks import Event
 
@@ -313,6 +315,9 @@ class Bell:
         except KoppelError as error:
             self.last_error = str(error)
             logger.warning("webhooks: %s", error)
+        except DatabaseError as error:
+            self.last_error = away(error).message
+            logger.warning("webhooks: %s", self.last_error)
         except Exception as error:
             # A defect here must end neither the thread nor anything else; it is told, and repeated.
             self.last_error = f"a defect stopped the webhooks: {error}"

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError
 
 from koppel.engine.runner import Engine
 from koppel.engine.watch import Watch
@@ -22,6 +22,7 @@ from koppel.errors import Defect, KoppelError, TryLater
 from koppel.processes.orders import Orders
 from koppel.processes.partner_promotion import ENTITY, Couple, check_run
 from koppel.store import Store
+from koppel.store.away import away
 
 logger = logging.getLogger(__name__)
 
@@ -116,8 +117,7 @@ class OrderDesk:
                     next_poll = time.monotonic() + self.pace.away
                     continue
                 except DatabaseError as error:
-                    connections.close_all()
-                    self._fail(asked, TryLater(f"the store is away: {error}", after=5))
+                    self._fail(asked, away(error))
                     next_poll = time.monotonic() + self.pace.away
                     continue
                 for work, future in asked:
@@ -159,9 +159,8 @@ class OrderDesk:
                 logger.warning("orders: %s", error)
             except DatabaseError as error:
                 fine = False
-                self.last_error = f"the store is away: {error}"
-                logger.error("orders: the store is away: %s", error)
-                connections.close_all()
+                self.last_error = away(error).message
+                logger.error("orders: %s", self.last_error)
             except Exception as error:
                 # A defect about one order must not end the desk unseen: told, and tried again.
                 fine = False
@@ -180,8 +179,7 @@ def _answer(orders: Orders, work: Callable[[Orders], Any], future: Future[Any]) 
     except KoppelError as error:
         future.set_exception(error)
     except DatabaseError as error:
-        connections.close_all()
-        future.set_exception(TryLater(f"the store is away: {error}", after=5))
+        future.set_exception(away(error))
     except Exception as error:
         # A defect in what one person asked for must not end the desk; it is told to them.
         logger.exception("a defect stopped what was asked of the desk")

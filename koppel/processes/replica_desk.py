@@ -11,10 +11,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from django.db import DatabaseError
+
 from koppel.engine.runner import Engine
 from koppel.errors import KoppelError
 from koppel.processes.replication import Replication
 from koppel.processes.systems import Systems
+from koppel.store.away import away
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +60,11 @@ class ReplicaDesk:
                 except KoppelError as error:
                     self.last_error = str(error)
                     logger.warning("views: %s", error)
+                    self._stop.wait(self._pace.away)
+                    continue
+                except DatabaseError as error:
+                    self.last_error = away(error).message
+                    logger.error("views: %s", self.last_error)
                     self._stop.wait(self._pace.away)
                     continue
                 self.last_error = ""

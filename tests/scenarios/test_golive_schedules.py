@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from koppel.engine.polling import Polling
 from koppel.engine.schedules import Scheduler, live, run_and_keep, save
@@ -159,6 +160,37 @@ def test_a_system_that_is_away_is_asked_again_until_it_is_too_late(
     row = pair.store.schedules.get("nightly")
     assert row is not None
     assert row.outcome == "done"
+
+
+def test_a_job_that_lost_the_database_is_done_when_it_is_back(
+    pair: PairOfSystems, clock: Hands
+) -> None:
+    save(pair.store, NIGHT, user="test")
+    one = scheduler(pair, clock)
+    left = [OperationalError("the connection is closed")]
+
+    class Losing:
+        def __init__(self, inner: Any) -> None:
+            self._inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._inner, name)
+
+        def changes(self, *arguments: Any) -> Any:
+            if left:
+                raise left.pop()
+            return self._inner.changes(*arguments)
+
+    pair.wrap = lambda name, inner: Losing(inner) if name == "erp" else inner  # type: ignore[assignment,return-value]
+    clock.at(2, 30, days=1)
+    one.look(pair.engine())
+    assert "the store is away" in one.last_error
+    clock.now += timedelta(seconds=31)
+    one.look(pair.engine())
+    row = pair.store.schedules.get("nightly")
+    assert row is not None
+    assert row.outcome == "done"
+    assert pair.store.alarms.open() == []
 
 
 def test_a_held_batch_is_told_as_an_alarm(pair: PairOfSystems, clock: Hands) -> None:
