@@ -35,7 +35,7 @@ from koppel.web.notes import note, trouble
 from koppel.web.records import canonical, rule_of
 from koppel.web.rights import needs, rights_of, who
 from koppel.web.service import Service, current
-from koppel.web.templatetags.show import money, number
+from koppel.web.templatetags.show import money, month_name
 from koppel.web.trade import bill_state, system_page, today
 
 TABS = ("overview", "orders", "invoices", "timeline", "fields")
@@ -153,18 +153,17 @@ def month_chart(
 ) -> charts.Chart:
     """Twelve months beside the twelve before."""
     now = reckoned.month_of(day)
-    groups = []
+    rows = []
     for back in range(11, -1, -1):
         month = reckoned.months_back(now, back)
-        before = reckoned.months_back(now, back + 12)
-        values = (figures.get(before, reckoned.ZERO), figures.get(month, reckoned.ZERO))
-        titles = tuple(
-            f"{one:%m/%Y}: {money(value, currency)}"
-            for one, value in zip((before, month), values, strict=True)
+        values = (
+            figures.get(reckoned.months_back(month, 12), reckoned.ZERO),
+            figures.get(month, reckoned.ZERO),
         )
-        groups.append(charts.Group(f"{month:%m/%y}", values, titles))
+        cells = charts.cells(values, lambda value: money(value, currency))
+        rows.append(charts.Row(month_name(month), cells, when=f"{month:%Y-%m}"))
     series = (_("the year before"), _("these twelve months"))
-    return charts.bars(label, series, groups, lambda value: number(value, 0))
+    return charts.Chart(label, _("Month"), series, tuple(rows), currency)
 
 
 def _years(row: Customer) -> list[dict[str, Any]]:

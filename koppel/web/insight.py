@@ -18,7 +18,7 @@ from koppel.web import charts, words
 from koppel.web.customers import month_chart
 from koppel.web.rights import needs
 from koppel.web.service import current
-from koppel.web.templatetags.show import money, number
+from koppel.web.templatetags.show import money
 from koppel.web.trade import today
 
 _TEXTS = frozenset(
@@ -70,14 +70,13 @@ def _months(house: Mapping[str, Any], name: str, label: str, currency: str) -> c
 
 
 def _ageing(house: Mapping[str, Any], currency: str) -> charts.Chart:
-    groups = []
+    rows = []
     for name in BUCKETS:
         value = Decimal(house["ageing"].get(name, "0"))
-        word = words.word(words.SEEN, name)
-        groups.append(charts.Group(str(word), (value,), (f"{word}: {money(value, currency)}",)))
-    return charts.bars(
-        _("Open items by age in days"), (_("open"),), groups, lambda value: number(value, 0)
-    )
+        cells = charts.cells([value], lambda value: money(value, currency))
+        rows.append(charts.Row(words.word(words.SEEN, name), cells))
+    label = _("Open items by age in days")
+    return charts.Chart(label, _("Age"), (_("open"),), tuple(rows), currency)
 
 
 def _decimals(value: Any) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -16,17 +16,15 @@ from django.utils.translation import ngettext
 from koppel.insight.silence import silence
 from koppel.store.models import Run
 from koppel.store.standing import Share
-from koppel.web import words
+from koppel.web import charts, words
 from koppel.web.inbox import counts
 from koppel.web.rights import needs, rights_of
 from koppel.web.sentences import in_language
 from koppel.web.service import current
-from koppel.web.templatetags.show import number
+from koppel.web.templatetags.show import day, number
 
 DAYS = 30
 RUNS = 8
-BAR = 60
-"""Height of the bars of the figures, in units of the drawing."""
 
 
 @needs("view")
@@ -58,7 +56,7 @@ def home(request: HttpRequest) -> HttpResponse:
                 Run.objects.filter(started_at__gte=service.clock() - timedelta(days=DAYS)).count(),
             ),
         ],
-        "bars": _bars(days),
+        "chart": _chart(days),
     }
     return render(request, "web/home.html", context)
 
@@ -147,22 +145,11 @@ def _waits(request: HttpRequest) -> Iterator[dict[str, Any]]:
             }
 
 
-def _bars(days: dict[Any, Counter[str]]) -> list[dict[str, Any]]:
-    """The writes of each day as two stacked bars, in units of the drawing."""
-    most = max((one["crm"] + one["erp"] for one in days.values()), default=0) or 1
-    bars = []
-    for place, (day, one) in enumerate(sorted(days.items())):
-        crm, erp = (round(BAR * one[side] / most) for side in ("crm", "erp"))
-        bars.append(
-            {
-                "day": day,
-                "crm": one["crm"],
-                "erp": one["erp"],
-                "x": place * 10,
-                "crm_height": crm,
-                "crm_y": BAR - crm,
-                "erp_height": erp,
-                "erp_y": BAR - crm - erp,
-            }
-        )
-    return bars
+def _chart(days: Mapping[date, Counter[str]]) -> charts.Chart:
+    """The writes of each day, to the CRM and to the ERP."""
+    rows = tuple(
+        charts.Row(day(one), charts.cells((many["crm"], many["erp"]), number), when=f"{one}")
+        for one, many in sorted(days.items())
+    )
+    series = (_("Writes to the CRM"), _("Writes to the ERP"))
+    return charts.Chart(_("Writes per day"), _("Day"), series, rows, sides=True)

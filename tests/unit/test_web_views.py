@@ -1,5 +1,5 @@
 """The pages of customers, documents and insight, in both languages, as people of each right see
-them; exports that no spreadsheet calculates; charts whose geometry fits."""
+them; exports that no spreadsheet calculates; charts that read as tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from koppel.engine.lines import Lines
 from koppel.engine.watch import Watch
 from koppel.store import Store, open_store
 from koppel.store.seen_models import Article, Bill, BillLine, Customer, Sale, SaleLine
-from koppel.web import charts, exports, service
+from koppel.web import exports, service
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 TODAY = NOW.date()
@@ -185,17 +185,20 @@ def test_a_kept_filter_comes_back_and_can_be_let_go(web: Client) -> None:
     assert "A in Köln" not in web.get("/customers").content.decode()
 
 
-def test_bars_stay_inside_their_chart_and_stand_on_zero() -> None:
-    groups = [
-        charts.Group(str(n), (Decimal(value),), (f"{value}",))
-        for n, value in enumerate((-250, 0, 999, 40, -3))
-    ]
-    chart = charts.bars("x", ("a",), groups)
-    for bar in chart.bars:
-        assert 0 <= bar.y <= bar.y + bar.height <= chart.height - charts.BOTTOM + 1
-        assert chart.left <= bar.x <= bar.x + bar.width <= chart.width
-        assert bar.y == chart.zero or abs(bar.y + bar.height - chart.zero) < 0.6
-    low, high, step = charts.scale(Decimal(-250), Decimal(999))
-    assert low <= -250
-    assert high >= 999
-    assert 4 <= (high - low) / step <= 9
+def test_a_chart_is_a_table_that_reads_without_a_script(store: Store) -> None:
+    """What is drawn is read from these cells: the number for the script, the words for people."""
+    text = as_("clerk", "de").get("/insight").content.decode()
+    figure = text[text.index('<figure class="chart"') :]
+    assert '<th scope="row"><time datetime="2026-09">Sept. 2026</time></th>' in figure
+    assert '<data value="1234.50">1.234,50\xa0€</data>' in figure
+    assert 'data-currency="EUR"' in figure
+    assert text.count("<canvas") == text.count("<caption class=") == 3
+
+
+def test_only_a_page_with_a_chart_loads_what_draws_it(web: Client) -> None:
+    def drawn(address: str) -> bool:
+        return "chart.umd.min.js" in web.get(address).content.decode()
+
+    one = f"/customers/{Customer.objects.get(erp_id='0').id}"
+    assert [drawn(page) for page in ("/", "/insight", one)] == [True, True, True]
+    assert not any(drawn(page) for page in ("/customers", "/runs", f"{one}?tab=orders"))

@@ -46,12 +46,6 @@ def change(value: Any) -> str:
 
 
 @register.filter
-def plain(value: Any) -> str:
-    """A number as SVG reads it, whatever the language."""
-    return f"{float(value):g}"
-
-
-@register.filter
 def with_sort(query: str, sort: str) -> str:
     """The query with this sort; turned round where it is the present one."""
     asked = dict(parse_qsl(query))

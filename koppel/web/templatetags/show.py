@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from babel.dates import format_date, format_datetime, format_timedelta
+from babel.dates import format_date, format_datetime, format_skeleton, format_timedelta
 from babel.numbers import format_currency, format_decimal, format_percent
 from django import template
 from django.utils import timezone
@@ -75,6 +75,11 @@ def day(value: Any) -> str:
         return NOTHING
     found = date.fromisoformat(value[:10]) if isinstance(value, str) else value
     return format_date(found, format="medium", locale=locale())
+
+
+def month_name(value: date) -> str:
+    """A month with its year."""
+    return format_skeleton("yMMM", value, locale=locale())
 
 
 @register.filter
