@@ -54,8 +54,8 @@ class ConnectionStore:
         Connection.objects.filter(name=name).delete()
 
     def all(self) -> list[Connection]:
-        """All connections by name."""
-        return list(Connection.objects.order_by("name"))
+        """All connections by name; what was described, which is long, is read when asked for."""
+        return list(Connection.objects.order_by("name").defer("schema", "secrets"))
 
     def get(self, name: str) -> Connection:
         """One connection; `NeedsUser` where there is none of that name."""

@@ -16,7 +16,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 
 from koppel.errors import NeedsUser
 from koppel.store.models import RoleRight, SignInFailure
@@ -58,6 +58,10 @@ PER_ADDRESS = 30
 PER_CODE = 10
 """Wrong codes for one name, from whatever addresses, until no code of that name is taken."""
 _ANYWHERE = "*"
+_RIGHTS = """
+SELECT r.action, r.entity FROM store_roleright r JOIN auth_user_groups m ON m.group_id = r.role_id
+WHERE m.user_id = %s
+"""
 
 
 @dataclass(frozen=True)
@@ -203,8 +207,10 @@ class PeopleStore:
             return frozenset()
         if user.is_superuser:
             return frozenset((action, ANY) for action in ACTIONS)
-        rows = RoleRight.objects.filter(role__user=user).values_list("action", "entity")
-        return frozenset(rows)
+        with connection.cursor() as cursor:
+            # Every page asks this: as plain SQL it costs a fraction of what the ORM takes.
+            cursor.execute(_RIGHTS, [user.id])
+            return frozenset(cursor.fetchall())
 
     # failed sign-ins
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.db import connection
 from django.db.models import Q
+from django.db.models.expressions import RawSQL
 from unidecode import unidecode
 
 from koppel.store.seen_models import Customer
@@ -111,8 +113,8 @@ def search(query: str, limit: int = 20) -> list[int]:
 
 
 def _exact(query: str) -> list[int]:
-    numbers = {query.strip(), query.strip().upper()}
-    return list(Customer.objects.filter(number__in=numbers).values_list("id", flat=True)[:5])
+    number = query.strip()
+    return _ids("number IN (%s, %s) LIMIT 5", number, number.upper())
 
 
 def _beginning(query: str, limit: int) -> list[int]:
@@ -120,8 +122,17 @@ def _beginning(query: str, limit: int) -> list[int]:
     start = name_key(query)
     if not start:
         return []
-    rows = Customer.objects.filter(name_key__gte=start, name_key__lt=f"{start}\U0010ffff")
-    return list(rows.order_by("name_key", "id").values_list("id", flat=True)[:limit])
+    return _ids(
+        "name_key >= %s AND name_key < %s ORDER BY name_key, id LIMIT %s",
+        start, f"{start}\U0010ffff", limit,
+    )  # fmt: skip
+
+
+def _ids(where: str, *values: Any) -> list[int]:
+    """Each key that is pressed asks this: as plain SQL it costs a fraction of the ORM's work."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT id FROM store_customer WHERE {where}", values)
+        return [row[0] for row in cursor.fetchall()]
 
 
 def _containing(words: Sequence[str]) -> list[int]:
@@ -132,12 +143,9 @@ def _containing(words: Sequence[str]) -> list[int]:
         # One or two letters are looked up as the beginning of a name alone.
         return []
     if connection.vendor == "sqlite":
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT rowid FROM {TABLE} WHERE {TABLE} MATCH %s LIMIT {_CANDIDATES}",
-                [" AND ".join(_any_of(some) for some in long)],
-            )
-            rows = Customer.objects.filter(id__in=[row[0] for row in cursor.fetchall()])
+        found = f"SELECT rowid FROM {TABLE} WHERE {TABLE} MATCH %s LIMIT {_CANDIDATES}"
+        asked = " AND ".join(_any_of(some) for some in long)
+        rows = Customer.objects.filter(id__in=RawSQL(found, [asked]))
     else:
         rows = Customer.objects.all()
         for some in long:
@@ -145,9 +153,9 @@ def _containing(words: Sequence[str]) -> list[int]:
     for word in short:
         rows = rows.filter(search__contains=word)
     keys = [name_key(word) for word in words]
-    found = rows.order_by("name_key", "id").values_list("id", "name_key")[:_CANDIDATES]
+    named = rows.order_by("name_key", "id").values_list("id", "name_key")[:_CANDIDATES]
     # Who has it in the name before who has it in an address or a contact.
-    return [id for id, _ in sorted(found, key=lambda row: not all(key in row[1] for key in keys))]
+    return [id for id, _ in sorted(named, key=lambda row: not all(key in row[1] for key in keys))]
 
 
 def _any_of(spellings: Sequence[str]) -> str:

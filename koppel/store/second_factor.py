@@ -16,8 +16,7 @@ from urllib.parse import quote, urlencode
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db import connection, transaction
 from django_otp.oath import TOTP
 
 from koppel.errors import NeedsUser
@@ -35,6 +34,13 @@ CODES = 10
 """Recovery codes made at a time."""
 
 Kind = Literal["code", "recovery code"]
+
+_STANDING = """
+SELECT f.id, f.confirmed_at, EXISTS(
+ SELECT 1 FROM store_roledemand d JOIN auth_group r ON r.id = d.role_id
+ WHERE r.name = %s OR r.id IN (SELECT m.group_id FROM auth_user_groups m WHERE m.user_id = u.id))
+FROM auth_user u LEFT JOIN store_secondfactor f ON f.user_id = u.id WHERE u.id = %s
+"""
 
 
 @dataclass(frozen=True)
@@ -57,16 +63,10 @@ class SecondFactorStore:
 
     def standing(self, user: Any) -> Standing:
         """Has this user a confirmed factor, and does one of the user's roles demand one?"""
-        theirs = Q(role__user=OuterRef("id"))
-        if user.is_superuser:
-            theirs |= Q(role__name="administrator")
-        roles = RoleDemand.objects.filter(theirs)
-        found = (
-            get_user_model()
-            .objects.filter(id=user.id)
-            .values_list("secondfactor__id", "secondfactor__confirmed_at", Exists(roles))
-            .first()
-        )
+        with connection.cursor() as cursor:
+            # Every page asks this: as plain SQL it costs a fraction of what the ORM takes.
+            cursor.execute(_STANDING, ["administrator" if user.is_superuser else "", user.id])
+            found = cursor.fetchone()
         if found is None:
             return Standing(None, False)
         factor, confirmed_at, demanded = found

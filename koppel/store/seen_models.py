@@ -44,9 +44,12 @@ def whole(value: Decimal | int) -> int:
 
 def exact(value: Any) -> Decimal:
     """A column's number as a decimal with at least two places."""
-    found = Decimal(int(value)) / SCALE
-    cents = found.quantize(Decimal("0.01"))
-    return cents if cents == found else found
+    parts = int(value)
+    if parts % 100 == 0:
+        return Decimal(parts // 100).scaleb(-2)
+    if parts % 10 == 0:
+        return Decimal(parts // 10).scaleb(-3)
+    return Decimal(parts).scaleb(-4)
 
 
 class Customer(models.Model):

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -36,7 +37,7 @@ from koppel.web.records import canonical, rule_of
 from koppel.web.rights import needs, rights_of, who
 from koppel.web.service import Service, current
 from koppel.web.templatetags.show import money, month_name
-from koppel.web.trade import bill_state, system_page, today
+from koppel.web.trade import bill_state, page_of, today
 
 TABS = ("overview", "orders", "invoices", "timeline", "fields")
 MONEY_TABS = ("orders", "invoices")
@@ -54,14 +55,15 @@ def customer(request: HttpRequest, number: int) -> HttpResponse:
     tab = request.GET.get("tab", "")
     if tab not in TABS or (tab in MONEY_TABS and not may):
         tab = "overview"
+    systems = current().store.connections.all()
     context: dict[str, Any] = {
         "row": row,
         "tab": tab,
         "tabs": [
             (name, words.word(words.SEEN, name)) for name in TABS if may or name not in MONEY_TABS
         ],
-        "crm": system_page("crm", _RESOURCES["crm"], row.crm_id),
-        "erp": system_page("erp", _RESOURCES["erp"], row.erp_id),
+        "crm": page_of(systems, "crm", _RESOURCES["crm"], row.crm_id),
+        "erp": page_of(systems, "erp", _RESOURCES["erp"], row.erp_id),
         "quiet": row.quiet_from is not None and row.quiet_from <= today(),
     }
     if tab == "overview":
@@ -111,11 +113,12 @@ def _overview(row: Customer, may: bool) -> dict[str, Any]:
         offers = Sale.objects.filter(
             side="crm", party=row.crm_id, kind__in=("quote", "opportunity")
         ).order_by("-day", "-id")[:10]
+    figures = list(Figure.objects.filter(customer=row.id, currency=row.currency))
     return {
         "people": people,
         "offers": offers,
-        "chart": turnover_chart(row),
-        "years": _years(row),
+        "chart": turnover_chart(row, figures),
+        "years": _years(figures),
         "items": _items(row),
         "change": reckoned.Compared(now=row.turnover, before=row.turnover_before).change,
         "days_to_pay": (row.paid_days / row.paid_gross) if row.paid_gross else None,
@@ -126,26 +129,20 @@ def _overview(row: Customer, may: bool) -> dict[str, Any]:
 def _people(row: Customer) -> list[dict[str, Any]]:
     """Contacts of both sides; one that is coupled is shown once."""
     found: dict[str, dict[str, Any]] = {}
-    for side in SIDES:
-        partner = row.crm_id if side == "crm" else row.erp_id
-        if partner is None:
-            continue
-        for one in Person.objects.filter(side=side, partner=partner).order_by("name", "id"):
-            key = one.coupling or f"{side} {one.record}"
-            known = found.setdefault(key, {"person": one, "sides": []})
-            known["sides"].append(side)
+    theirs = Q(side="crm", partner=row.crm_id) | Q(side="erp", partner=row.erp_id)
+    for one in Person.objects.filter(theirs).order_by("side", "name", "id"):
+        key = one.coupling or f"{one.side} {one.record}"
+        known = found.setdefault(key, {"person": one, "sides": []})
+        known["sides"].append(one.side)
     return sorted(found.values(), key=lambda one: str(one["person"].name))
 
 
-def turnover_chart(row: Customer) -> charts.Chart | None:
+def turnover_chart(row: Customer, figures: Sequence[Figure]) -> charts.Chart | None:
     """Turnover by month of the last twelve months, beside the same months a year before."""
-    figures = {
-        one.month: one.turnover
-        for one in Figure.objects.filter(customer=row.id, currency=row.currency)
-    }
     if not figures:
         return None
-    return month_chart(_("Turnover by month"), figures, row.currency, today())
+    months = {one.month: one.turnover for one in figures}
+    return month_chart(_("Turnover by month"), months, row.currency, today())
 
 
 def month_chart(
@@ -166,9 +163,9 @@ def month_chart(
     return charts.Chart(label, _("Month"), series, tuple(rows), currency)
 
 
-def _years(row: Customer) -> list[dict[str, Any]]:
+def _years(figures: Sequence[Figure]) -> list[dict[str, Any]]:
     sums: dict[int, list[Decimal]] = {}
-    for one in Figure.objects.filter(customer=row.id, currency=row.currency):
+    for one in figures:
         year = sums.setdefault(one.month.year, [reckoned.ZERO, reckoned.ZERO])
         year[0] += one.turnover
         year[1] += one.intake

@@ -18,6 +18,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from koppel.store.seen_models import SavedFilter
+from koppel.web import cells
 from koppel.web.rights import rights_of, who
 
 PAGE = 50
@@ -56,7 +57,10 @@ class Filter:
 
 @dataclass(frozen=True)
 class Listing:
-    """One list. `rows` gives what the query asks for; `address` opens a row."""
+    """One list. `rows` gives what the query asks for; `row` is the address that opens one.
+
+    `reads`: what of a row the columns read; the rest stays in the database.
+    """
 
     page: str
     title: Any
@@ -64,6 +68,7 @@ class Listing:
     filters: tuple[Filter, ...]
     rows: Callable[[Asked, date], QuerySet[Any]]
     row: Callable[[Any], str]
+    reads: tuple[str, ...]
     hint: Any = ""
     empty: Any = ""
     tabs: tuple[tuple[str, Any], ...] = ()
@@ -82,17 +87,14 @@ def show(request: HttpRequest, listing: Listing, today: date) -> HttpResponse:
     page = asked.get("page", "1")
     number = min(int(page), MOST_PAGES) if page.isascii() and page.isdigit() and page != "0" else 1
     start = (number - 1) * PAGE
-    rows = list(listing.rows(asked, today)[start : start + PAGE + 1])
+    rows = list(listing.rows(asked, today).only(*listing.reads)[start : start + PAGE + 1])
     more, rows = len(rows) > PAGE, rows[:PAGE]
     listing.prepare(rows)
     columns = listing.shown(request)
     context: dict[str, Any] = {
         "listing": listing,
         "columns": columns,
-        "rows": [
-            {"address": listing.row(row), "cells": [(one, one.of(row), row) for one in columns]}
-            for row in rows
-        ],
+        "rows": [cells.line(columns, row, listing.row(row)) for row in rows],
         "asked": asked,
         "page": number,
         "more": more,

@@ -6,13 +6,11 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from django import template
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from koppel.store.seen_models import Customer
 from koppel.web import words
-from koppel.web.templatetags.show import NOTHING, day, money, number, percent
+from koppel.web.templatetags.show import NOTHING, percent
 
 register = template.Library()
 
@@ -54,30 +52,3 @@ def with_sort(query: str, sort: str) -> str:
     if now == sort:
         asked["sort"] = sort[1:] if sort.startswith("-") else f"-{sort}"
     return urlencode(asked)
-
-
-@register.simple_tag
-def cell(column: Any, value: Any, row: Any, address: str) -> SafeString:
-    """One cell of a list."""
-    kind = column.kind
-    if kind == "link":
-        return format_html('<th scope="row"><a href="{}">{}</a></th>', address, value or NOTHING)
-    if kind == "money":
-        text = money(value, getattr(row, "currency", "")) if value else NOTHING
-        return format_html('<td class="number">{}</td>', text)
-    if kind == "number":
-        return format_html('<td class="number">{}</td>', number(value))
-    if kind == "day":
-        return format_html('<td class="nowrap">{}</td>', day(value))
-    if kind == "word":
-        return format_html("<td>{}</td>", seen(value))
-    if kind == "badge":
-        return format_html("<td>{}</td>", seen_badge(value))
-    if kind == "flag":
-        return format_html("<td>{}</td>", seen("yes" if value else "no"))
-    if kind == "level":
-        return format_html("<td>{}</td>", value or "")
-    if isinstance(value, Customer):
-        link = reverse("customer", kwargs={"number": value.id})
-        return format_html('<td><a href="{}">{}</a></td>', link, value.name)
-    return format_html("<td>{}</td>", value if value is not None else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from babel.dates import format_date, format_datetime, format_skeleton, format_timedelta
@@ -23,6 +24,8 @@ from koppel.web.sentences import in_language
 register = template.Library()
 
 NOTHING = "–"
+KEPT = 20_000
+"""Written numbers and days that are kept: lists show the same ones again and again."""
 
 
 def locale() -> str:
@@ -42,7 +45,22 @@ def number(value: Any, places: int | None = None) -> str:
     if value is None or value == "":
         return NOTHING
     pattern = None if places is None else "#,##0." + "0" * places if places else "#,##0"
-    return format_decimal(value, format=pattern, locale=locale())
+    return _decimal(str(value), pattern, locale())
+
+
+@lru_cache(KEPT)
+def _decimal(value: str, pattern: str | None, place: str) -> str:
+    return format_decimal(Decimal(value), format=pattern, locale=place)
+
+
+@lru_cache(KEPT)
+def _amount(value: str, code: str, place: str) -> str:
+    return format_currency(Decimal(value), code, locale=place)
+
+
+@lru_cache(KEPT)
+def _date(value: date, place: str) -> str:
+    return format_date(value, format="medium", locale=place)
 
 
 @register.filter
@@ -64,8 +82,8 @@ def money(amount: Any, currency: str = "") -> str:
     code = currency or getattr(amount, "currency", "")
     exact = Decimal(getattr(amount, "amount", amount))
     if not code:
-        return format_decimal(exact, format="#,##0.00", locale=locale())
-    return format_currency(exact, code, locale=locale())
+        return _decimal(str(exact), "#,##0.00", locale())
+    return _amount(str(exact), code, locale())
 
 
 @register.filter
@@ -74,7 +92,7 @@ def day(value: Any) -> str:
     if not value:
         return NOTHING
     found = date.fromisoformat(value[:10]) if isinstance(value, str) else value
-    return format_date(found, format="medium", locale=locale())
+    return _date(found, locale())
 
 
 def month_name(value: date) -> str:
