@@ -10,6 +10,7 @@ import threading
 from typing import Annotated, Any
 
 import typer
+from django.db import Error
 
 from koppel import config
 from koppel.cli.app import app, session
@@ -19,11 +20,14 @@ from koppel.engine.lines import Lines
 from koppel.engine.schedules import Scheduler
 from koppel.engine.watch import Pace, Watch, Watching
 from koppel.engine.webhooks import Bell
-from koppel.errors import NeedsUser
+from koppel.errors import NeedsUser, TryLater
 from koppel.processes.desk import DeskPace, OrderDesk, couple_by_watch
 from koppel.processes.replica_desk import ReplicaDesk
 from koppel.store import Store
+from koppel.store.away import away
 
+SETTLE = 30.0
+"""Seconds between two looks at what the audit log has yet to be told."""
 LARGEST_BODY = 16 * 1024 * 1024
 """Bytes of a message to the pages; those of systems are held to far less (`koppel.web.hooks`)."""
 
@@ -72,14 +76,29 @@ def serve(
     thread = threading.Thread(target=server.run, name="koppel-web", daemon=True)
     thread.start()
     here.say(f"Koppel serves on http://{host}:{port} (stop: Ctrl-C)")
-    stop.wait()
-    err.print("Stopping: what is being written is finished first.")
+    until_stopped(stop)
     bell.stop()
     views.stop()
     desk.stop()
     scheduler.stop()
     watch.stop()
     server.close()
+
+
+def until_stopped(stop: threading.Event) -> None:
+    """Wait; meanwhile and at the end, the audit log gets the looks of minutes that are over."""
+    from koppel.web import service
+
+    stopped = False
+    while not stopped:
+        stopped = stop.wait(SETTLE)
+        try:
+            service.current().looks.settle(everything=stopped)
+        except Error as error:
+            away(error)
+        except TryLater:
+            continue
+    err.print("Stopping: what is being written is finished first.")
 
 
 def make_store(here: Session) -> Store:

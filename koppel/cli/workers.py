@@ -11,7 +11,7 @@ import typer
 
 from koppel import config
 from koppel.cli.app import app, session
-from koppel.cli.serve import keep_sessions, make_engine, make_server, make_store
+from koppel.cli.serve import keep_sessions, make_engine, make_server, make_store, until_stopped
 from koppel.cli.session import Session, err
 from koppel.connectors import registry
 from koppel.engine import seen
@@ -42,7 +42,7 @@ def serve_only(here: Session, store: Store, host: str, port: int) -> None:
     bell.start()
     threading.Thread(target=server.run, name="koppel-web", daemon=True).start()
     here.say(f"Koppel serves on http://{host}:{port} and leaves the work to its workers")
-    _until_stopped()
+    until_stopped(_stopping())
     desk.stop()
     bell.stop()
     scheduler.stop()
@@ -71,7 +71,8 @@ def worker(
         seen.listen(metrics)
     one.start()
     here.say(f"Worker {one.name} takes jobs (stop: Ctrl-C)")
-    _until_stopped()
+    _stopping().wait()
+    err.print("Stopping: what is being written is finished first.")
     one.stop(drain)
 
 
@@ -86,9 +87,9 @@ def _server_address(here: Session) -> str:
     return address
 
 
-def _until_stopped() -> None:
+def _stopping() -> threading.Event:
+    """Set as soon as the process is told to stop."""
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    stop.wait()
-    err.print("Stopping: what is being written is finished first.")
+    return stop

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -92,16 +92,16 @@ class AuditLog:
             self._waiting = [one for one in self._waiting if not one.written]
 
     def recent(
-        self, limit: int = 100, *, before: int = 0, user: str = "", action: str = ""
+        self, limit: int = 100, *, before: int = 0, user: str = "", actions: Collection[str] = ()
     ) -> list[Event]:
-        """The newest lines first, older than line `before`, of one user or action."""
+        """The newest lines first, older than line `before`, of one user or of some actions."""
         rows = Event.objects.order_by("-id")
         if before:
             rows = rows.filter(id__lt=before)
         if user:
             rows = rows.filter(user=user)
-        if action:
-            rows = rows.filter(action=action)
+        if actions:
+            rows = rows.filter(action__in=actions)
         return list(rows[:limit])
 
     def verify(self, expect: str = "") -> Verdict:

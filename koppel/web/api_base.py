@@ -69,7 +69,24 @@ class Token(HttpBearer):
         return str(user.get_username())
 
 
-api = NinjaAPI(
+UNNAMED = ("rules", "runs", "audit-log", "journal")
+"""Lists that hold nobody's records, or that their operation writes down more exactly."""
+
+
+class Interface(NinjaAPI):
+    """The interface; which lists a program was given stands in the audit log."""
+
+    def create_response(self, request: HttpRequest, data: Any, **more: Any) -> HttpResponse:
+        """The answer as JSON."""
+        items = data.get("items") if request.method == "GET" and isinstance(data, dict) else None
+        if items is not None and request.path.rpartition("/")[2] not in UNNAMED:
+            searched = bool(request.GET.get("q", "").strip())
+            looks = current().looks
+            looks.add(user_of(request), request.path, len(items), searched=searched)
+        return super().create_response(request, data, **more)
+
+
+api = Interface(
     title="Koppel",
     version="1",
     description=DESCRIPTION,

@@ -403,7 +403,9 @@ def audit_log(
     """Who did and saw what, the newest first; each line's digest covers the line before it."""
     may(request, "people")
     log = current().store.audit_log
-    found, last = page(log.recent(limit + 1, before=before, user=user, action=action), limit)
+    current().looks.settle(everything=True)
+    rows = log.recent(limit + 1, before=before, user=user, actions=[action] if action else ())
+    found, last = page(rows, limit)
     return {
         "items": [
             {

@@ -24,7 +24,7 @@ from koppel.sync.rule import SIDES, Side
 from koppel.web.entering import BadEntry, entered, entry_of
 from koppel.web.notes import note, trouble
 from koppel.web.records import canonical, native_address, reference
-from koppel.web.rights import needs, require, rights_of, who
+from koppel.web.rights import looked, needs, require, rights_of, who
 from koppel.web.service import Service, current
 from koppel.web.trade import system_page
 
@@ -117,6 +117,7 @@ def inbox(request: HttpRequest, tab: str = "") -> HttpResponse:
         "many": many.get(here),
         **_LISTS[here](request),
     }
+    looked(request, len(context["cards"]))
     return render(request, f"web/inbox/{here}.html", context)
 
 
@@ -227,6 +228,7 @@ def resolve_many(request: HttpRequest) -> HttpResponse:
         )
         return redirect("inbox_tab", tab="conflicts")
     context = {"choice": choice, "rows": [_preview(row, choice) for row in rows]}
+    looked(request, len(rows))
     return render(request, "web/inbox/preview.html", context)
 
 
@@ -350,6 +352,7 @@ def answer_many(request: HttpRequest) -> HttpResponse:
         return redirect("inbox_tab", tab="matches")
     if not request.POST.get("sure"):
         context = {"says": says, "cards": [_match(service, row) for row in rows]}
+        looked(request, len(rows))
         return render(request, "web/inbox/answers.html", context)
     for row in rows:
         try:

@@ -16,7 +16,7 @@ from koppel.store.figures import DIMENSIONS, listed
 from koppel.store.seen_models import Customer, Overview
 from koppel.web import charts, words
 from koppel.web.customers import month_chart
-from koppel.web.rights import needs
+from koppel.web.rights import looked, needs
 from koppel.web.service import current
 from koppel.web.templatetags.show import money
 from koppel.web.trade import today
@@ -51,6 +51,7 @@ def insight(request: HttpRequest) -> HttpResponse:
         "ageing": _ageing(house, currency),
         **_listed(house, currency),
     }
+    looked(request, sum(len(context[name]) for name in ("growing", "shrinking", "quiet")))
     return render(request, "web/insight.html", context)
 
 

@@ -25,7 +25,7 @@ from koppel.insight.assess_page import page
 from koppel.store.models import Run
 from koppel.web.errands import begin
 from koppel.web.notes import note, trouble
-from koppel.web.rights import needs, rights_of, who
+from koppel.web.rights import looked, needs, rights_of, who
 from koppel.web.service import current
 
 TITLES: dict[str, tuple[str, str]] = {
@@ -98,6 +98,9 @@ def step(request: HttpRequest, step: str) -> HttpResponse:
         context["rules"] = _rules(found["assess"])
     if step == "assess" and context["report"]:
         context["entities"] = [_entity(one) for one in context["report"]["entities"]]
+    named = (*found[step].result.get("first", ()), *found[step].result.get("records", ()))
+    if named:
+        looked(request, len(named))
     return render(request, "web/setup/step.html", context)
 
 
@@ -144,6 +147,7 @@ def assessment(request: HttpRequest) -> HttpResponse:
     entry = current().store.guide.last("assess")
     if entry is None or "report" not in entry.result:
         raise Http404
+    current().store.audit_log.write(who(request), "export", "assessment")
     answer = HttpResponse(page(entry.result["report"]), content_type="text/html; charset=utf-8")
     # It brings its own style, which this site's pages do not allow.
     answer.headers["Content-Disposition"] = 'attachment; filename="assessment.html"'

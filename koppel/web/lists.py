@@ -19,7 +19,7 @@ from django.urls import reverse
 
 from koppel.store.seen_models import SavedFilter
 from koppel.web import cells
-from koppel.web.rights import rights_of, who
+from koppel.web.rights import looked, rights_of, who
 
 PAGE = 50
 MOST_PAGES = 400
@@ -90,6 +90,7 @@ def show(request: HttpRequest, listing: Listing, today: date) -> HttpResponse:
     rows = list(listing.rows(asked, today).only(*listing.reads)[start : start + PAGE + 1])
     more, rows = len(rows) > PAGE, rows[:PAGE]
     listing.prepare(rows)
+    looked(request, len(rows))
     columns = listing.shown(request)
     context: dict[str, Any] = {
         "listing": listing,

@@ -29,7 +29,7 @@ from koppel.model import ENTITIES
 from koppel.sync.rule import SIDES, Rule, Side, other
 from koppel.web.notes import note
 from koppel.web.records import rule_of
-from koppel.web.rights import needs, who
+from koppel.web.rights import looked, needs, who
 from koppel.web.rulebook import Preview, difference, faults_of
 from koppel.web.service import current
 
@@ -219,6 +219,7 @@ def change_mapping(request: HttpRequest, entity: str, side: str) -> HttpResponse
         "action": reverse("change_mapping", kwargs={"entity": entity, "side": side}),
         "back": reverse("mapping", kwargs={"entity": entity, "side": side}),
     }
+    looked(request, len(found.foreseen.effects))
     return render(request, "web/setup/preview.html", context)
 
 

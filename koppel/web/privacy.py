@@ -116,7 +116,7 @@ def erase(request: HttpRequest, entity: str, side: str, record: str) -> HttpResp
     return begin(request, work, _("Plan the erasure"), "/persons")
 
 
-@needs("privacy")
+@needs("privacy", seen=True)
 def erasure(request: HttpRequest, number: int) -> HttpResponse:
     """A plan and what came of it."""
     row = get_object_or_404(Erasure, id=number)

@@ -104,6 +104,14 @@ def require(request: HttpRequest, action: Action, entity: str) -> None:
         raise PermissionDenied(f"{action} {entity}")
 
 
+def looked(request: HttpRequest, records: int) -> None:
+    """Write into the audit log that somebody was shown so many records of a list."""
+    from koppel.web.service import current
+
+    searched = bool(request.GET.get("q", "").strip())
+    current().looks.add(who(request), request.path, records, searched=searched)
+
+
 def who(request: HttpRequest) -> str:
     """The name under which the person acts, for logs and runs."""
     return str(request.user.get_username())

@@ -19,7 +19,7 @@ from koppel.web import words
 from koppel.web.errands import begin
 from koppel.web.notes import note, trouble
 from koppel.web.records import journal_lines
-from koppel.web.rights import needs, require, rights_of, who
+from koppel.web.rights import looked, needs, require, rights_of, who
 from koppel.web.service import current
 
 PAGE = 50
@@ -96,6 +96,7 @@ def run(request: HttpRequest, number: int) -> HttpResponse:
         "under_way": words.word(words.STATES, row.state) if row.state in UNDER_WAY else "",
         "undone_by": Run.objects.filter(undoes_id=row.id, state="done").first(),
     }
+    looked(request, len(found[:PAGE]))
     return render(request, "web/run.html", context)
 
 
@@ -179,7 +180,7 @@ def sync_now(request: HttpRequest) -> HttpResponse:
     return begin(request, work, label, "/runs", opens_run=True)
 
 
-@needs("view", seen=True)
+@needs("view")
 def journal(request: HttpRequest) -> HttpResponse:
     """What was written, newest first; found by name, record, system and state."""
     asked = {
@@ -208,6 +209,7 @@ def journal(request: HttpRequest) -> HttpResponse:
     for line in lines:
         line["label"] = labels.get(line["entry"].coupling, "")
         line["known"] = line["entry"].coupling in labels
+    looked(request, len(lines))
     context = {
         "lines": lines,
         "asked": asked,

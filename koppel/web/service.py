@@ -13,6 +13,7 @@ from koppel.engine.watch import Watching
 from koppel.errors import NeedsUser
 from koppel.store import Store
 from koppel.sync.rule import SIDES, Side
+from koppel.web.looks import Looks
 
 WINDOW = 300
 """Seconds by which a signed message may be off Koppel's clock."""
@@ -27,6 +28,10 @@ class Service:
     watch: Watching
     clock: Callable[[], datetime]
     _seen: dict[str, float] = field(default_factory=dict)
+    looks: Looks = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.looks = Looks(self.store.audit_log, self.clock)
 
     def entity_of(self, connection: str, resource: str) -> tuple[str, Side] | None:
         """(entity, side) of a native resource, where a rule couples it."""

@@ -18,11 +18,11 @@ from koppel.errors import KoppelError
 from koppel.mapping.rule_document import load_rule
 from koppel.store.people import ACTIONS, ANY
 from koppel.sync.rule import Rule
-from koppel.web import rulebook
+from koppel.web import audited, rulebook
 from koppel.web.errands import begin
 from koppel.web.interface_pdf import interface_pdf
 from koppel.web.notes import note, trouble
-from koppel.web.rights import needs, who
+from koppel.web.rights import looked, needs, who
 from koppel.web.service import current
 
 LINES = 200
@@ -133,6 +133,7 @@ def change_rule(request: HttpRequest, entity: str) -> HttpResponse:
         "action": reverse("change_rule", kwargs={"entity": entity}),
         "back": reverse("rule", kwargs={"entity": entity}),
     }
+    looked(request, len(found.foreseen.effects))
     return render(request, "web/setup/preview.html", context)
 
 
@@ -268,13 +269,18 @@ def change_role(request: HttpRequest) -> HttpResponse:
 def audit(request: HttpRequest) -> HttpResponse:
     """The audit log, and whether it holds together."""
     log = current().store.audit_log
+    current().looks.settle(everything=True)
     before = request.GET.get("before", "")
     asked = {name: request.GET.get(name, "").strip() for name in ("user", "action")}
-    rows = log.recent(LINES + 1, before=int(before) if before.isdigit() else 0, **asked)
+    rows = log.recent(
+        LINES + 1, before=int(before) if before.isdigit() else 0, user=asked["user"],
+        actions=audited.alike(asked["action"]),
+    )  # fmt: skip
     context = {
         "rows": rows[:LINES],
         "next": rows[LINES - 1].id if len(rows) > LINES else None,
         "asked": asked,
+        "actions": audited.offered(),
         "verdict": log.verify() if request.GET.get("verify") else None,
     }
     return render(request, "web/setup/audit.html", context)

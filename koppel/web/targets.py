@@ -16,7 +16,7 @@ from koppel.store import selecting
 from koppel.store.seen_models import Customer, TargetGroup
 from koppel.web import orders
 from koppel.web.notes import note, trouble
-from koppel.web.rights import needs, who
+from koppel.web.rights import looked, needs, who
 from koppel.web.service import current
 from koppel.web.trade import today
 
@@ -45,6 +45,7 @@ def targets(request: HttpRequest) -> HttpResponse:
         "many": found.count() if found is not None else 0,
         "some": found[:LISTED] if found is not None else (),
     }
+    looked(request, len(context["some"]))
     return render(request, "web/targets.html", context)
 
 
@@ -52,7 +53,7 @@ def targets(request: HttpRequest) -> HttpResponse:
 def target(request: HttpRequest, number: int) -> HttpResponse:
     """One group with its plan."""
     row = get_object_or_404(TargetGroup, id=number)
-    context = {
+    context: dict[str, Any] = {
         "group": row,
         "mark": _named(row.plan.get("mark", ())),
         "unmark": _named(row.plan.get("unmark", ())),
@@ -60,6 +61,7 @@ def target(request: HttpRequest, number: int) -> HttpResponse:
         "less": len(row.plan.get("unmark", ())),
         "marked": len(row.written),
     }
+    looked(request, len(context["mark"]) + len(context["unmark"]))
     return render(request, "web/target.html", context)
 
 

@@ -31,7 +31,7 @@ from koppel.store.selecting import order, values_of
 from koppel.web import exports, words
 from koppel.web.lists import Asked, Column, Filter, Listing, show
 from koppel.web.notes import note
-from koppel.web.rights import needs, require, rights_of, who
+from koppel.web.rights import looked, needs, require, rights_of, who
 from koppel.web.service import current
 
 SALE_STATES = (
@@ -185,6 +185,7 @@ def product(request: HttpRequest, number: int) -> HttpResponse:
         reverse=True,
     )[:30]
     _parties(list(sales.values()))
+    looked(request, len(shown))
     return render(
         request,
         "web/product.html",

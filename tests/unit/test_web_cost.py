@@ -108,10 +108,29 @@ def test_a_page_asks_no_more_than_it_must(
     web = Client(SERVER_NAME="127.0.0.1")
     web.force_login(get_user_model().objects.get(username="clerk"))
     headers = {"HX-Request": "true"} if part else {}
+    # The first look within a minute is a line in the audit log: the test below.
+    web.get(address, headers=headers)
     with CaptureQueriesContext(connection) as asked:
         answer = web.get(address, headers=headers)
     assert answer.status_code == 200
     assert len(asked) <= questions, [query["sql"] for query in asked.captured_queries]
+
+
+def test_the_first_look_at_a_list_within_a_minute_costs_a_line_and_no_other_does(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web = Client(SERVER_NAME="127.0.0.1")
+    web.force_login(get_user_model().objects.get(username="clerk"))
+    monkeypatch.setattr(service.current().looks, "_open", {})
+
+    def questions(letters: str) -> int:
+        with CaptureQueriesContext(connection) as asked:
+            web.get("/customers", {"q": letters}, headers={"HX-Request": "true"})
+        return len(asked)
+
+    assert [questions("mul"), questions("mul"), questions("mul")] == [
+        SIGNED_IN + 4 + 4, SIGNED_IN + 4, SIGNED_IN + 4,
+    ]  # fmt: skip
 
 
 def test_a_right_that_is_taken_away_is_gone_with_the_next_page(store: Store) -> None:

@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 
 from koppel.model import Address, Ref
 from koppel.web import words
+from koppel.web.audited import ACTIONS, DETAILS
 from koppel.web.sentences import in_language
 
 register = template.Library()
@@ -100,16 +101,21 @@ def month_name(value: date) -> str:
     return format_skeleton("yMMM", value, locale=locale())
 
 
+def moment_text(value: datetime | str) -> str:
+    """A point in time in the time zone of the pages, to the second."""
+    return format_datetime(_moment(value), format="medium", locale=locale())
+
+
 @register.filter
 def moment(value: Any) -> str | SafeString:
-    """A point in time in the time zone of the pages, to the second; its title names the zone."""
+    """The same as an element; its title names the zone."""
     if not value:
         return NOTHING
     at = _moment(value)
-    text = format_datetime(at, format="medium", locale=locale())
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', at.isoformat(), at.tzname() or "", text
-    )
+        '<time datetime="{}" title="{}">{}</time>',
+        at.isoformat(), at.tzname() or "", moment_text(value),
+    )  # fmt: skip
 
 
 @register.filter
@@ -119,7 +125,7 @@ def ago(value: Any) -> str | SafeString:
         return _("never")
     at = _moment(value)
     text = format_timedelta(at - timezone.now(), add_direction=True, locale=locale())
-    title = format_datetime(at, format="medium", locale=locale())
+    title = moment_text(value)
     return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), title, text)
 
 
@@ -146,7 +152,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, Address):
         return str(value) or NOTHING
     if isinstance(value, datetime):
-        return format_datetime(_moment(value), format="medium", locale=locale())
+        return moment_text(value)
     if isinstance(value, date):
         return day(value)
     if isinstance(value, int | float | Decimal):
@@ -273,6 +279,24 @@ _COLOURS = {
     "interrupted": "danger", "unknown": "danger", "later": "warning",
     "sent": "success", "given up": "danger",
 }  # fmt: skip
+
+
+@register.filter
+def audited(name: str) -> str:
+    """What somebody did, in the audit log."""
+    return words.word(ACTIONS, str(name))
+
+
+@register.filter
+def detail(told: Mapping[str, Any]) -> str:
+    """What a line of the audit log says besides."""
+    return "; ".join(
+        f"{words.word(DETAILS, name)}: {moment_text(value) if name in _MOMENTS else shown(value)}"
+        for name, value in told.items()
+    )
+
+
+_MOMENTS = ("since", "until")
 
 
 @register.filter
