@@ -320,9 +320,7 @@ def recover_open(store: Store, lines: Mapping[str, Line]) -> Again:
     )
     for run_number, number in groups:
         run = store.runs.get(run_number)
-        step = next(
-            step for page in store.runs.steps(run) for step in page if step.number == number
-        )
+        step = store.runs.those(run, [number])[number]
         line = lines[step.entity]
         outcomes: dict[str, Outcome] = {}
         writes: dict[Side, list[tuple[PlannedStep, Write]]] = {"crm": [], "erp": []}

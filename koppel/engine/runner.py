@@ -12,12 +12,14 @@ from typing import Any
 from django.db import transaction
 
 from koppel.connectors import registry
-from koppel.connectors.base import Connector, Gone, Health, Record
+from koppel.connectors.base import Connector, Health, Record
 from koppel.engine import seen
+from koppel.engine.collector import relieve_collector
 from koppel.engine.executor import Again, Boundary, Executor, Pool, no_boundary, recover_open
 from koppel.engine.intake import Intake, Progress, Work
 from koppel.engine.lines import Connect, Line, Lines
 from koppel.engine.planner import Planner, steps_of
+from koppel.engine.standing import moved_since
 from koppel.engine.undoing import plan_undo
 from koppel.engine.writing import Writing
 from koppel.errors import KoppelError, NeedsUser, TryLater
@@ -401,22 +403,7 @@ class Engine:
 
     def _unmoved(self, run: Run, lines: Sequence[Line]) -> None:
         """Does every record that the plan was made from still have the version it had then?"""
-        by_entity = {line.entity: line for line in lines}
-        moved: list[str] = []
-        for page in self.store.runs.steps(run, state="planned"):
-            for side in SIDES:
-                wanted: dict[str, dict[str, tuple[str, str]]] = {}
-                for step in page:
-                    seen = step.body.seen(side)
-                    if isinstance(seen, Record):
-                        wanted.setdefault(step.entity, {})[seen.id] = (seen.version, step.label)
-                for entity, records in wanted.items():
-                    found = by_entity[entity].lanes[side].fetch(records)
-                    moved += [
-                        label
-                        for record, (version, label) in records.items()
-                        if isinstance(now := found[record], Gone) or now.version != version
-                    ]
+        moved = moved_since(self.store, run, lines, self._pool)
         if moved:
             self.store.runs.end(run, "superseded")
             names = ", ".join(dict.fromkeys(moved[:5]))
@@ -432,6 +419,7 @@ class Engine:
 
         `TryLater` where another Koppel still is at work on one of them after `patience`.
         """
+        relieve_collector()
         pairs = self.lines.pairs()
         chosen = [
             pair

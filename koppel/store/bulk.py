@@ -124,7 +124,7 @@ def update(
         _one(sql.replace("{values}", values), _flat(part))
 
 
-def select(sql: str, ids: Iterable[str], *params: Any) -> Iterator[Any]:
+def select(sql: str, ids: Iterable[Any], *params: Any) -> Iterator[Any]:
     """The rows of a query whose `{ids}` stands for these ids, after its other parameters."""
     for part in chunks(ids):
         yield from _rows(sql, part, params)
@@ -161,7 +161,7 @@ def _put(
         _one(sql + _on_conflict(unique, replace), _flat(part))
 
 
-def _rows(sql: str, part: Sequence[str], params: Sequence[Any]) -> list[Row]:
+def _rows(sql: str, part: Sequence[Any], params: Sequence[Any]) -> list[Row]:
     with connection.cursor() as cursor:
         cursor.execute(_filled(sql, len(part)), [*params, *part])
         rows: list[Row] = cursor.fetchall()

@@ -26,7 +26,7 @@ _TAG = b'"$'
 
 def encode(value: Any) -> bytes:
     """Any native or canonical value as bytes."""
-    return _encoder.encode(_freeze(value))
+    return _encoder.encode(freeze(value))
 
 
 def decode(raw: bytes | memoryview | None) -> Any:
@@ -38,23 +38,24 @@ def decode(raw: bytes | memoryview | None) -> Any:
     return _thaw(value) if _TAG in text else value
 
 
-def _freeze(value: Any) -> Any:
+def freeze(value: Any) -> Any:
+    """The value as JSON has it, types that JSON does not know as tagged objects."""
     # Scalars are told apart before the call: most values of a record are, and calls are dear.
     kind = type(value)
     if kind in _PLAIN:
         return value
     if kind is dict or isinstance(value, Mapping):
         frozen = {
-            key if type(key) is str else str(key): item if type(item) in _PLAIN else _freeze(item)
+            key if type(key) is str else str(key): item if type(item) in _PLAIN else freeze(item)
             for key, item in value.items()
         }
         if len(frozen) == 1 and next(iter(frozen)).startswith("$"):
             return {"$dict": frozen}
         return frozen
     if kind is list:
-        return [item if type(item) in _PLAIN else _freeze(item) for item in value]
+        return [item if type(item) in _PLAIN else freeze(item) for item in value]
     if kind is tuple:
-        return {"$tuple": [_freeze(item) for item in value]}
+        return {"$tuple": [freeze(item) for item in value]}
     if kind is Decimal:
         return {"$decimal": str(value)}
     if kind is datetime:
@@ -71,21 +72,33 @@ def _freeze(value: Any) -> Any:
 
 
 def _thaw(value: Any) -> Any:
-    kind = type(value)
-    if kind is list:
-        return [item if type(item) in _PLAIN else _thaw(item) for item in value]
-    if kind is not dict:
+    # In place: it was decoded a moment ago and belongs to nobody else.
+    if type(value) is list:
+        for place, item in enumerate(value):
+            kind = type(item)
+            if kind is dict or kind is list:
+                value[place] = _thaw(item)
+        return value
+    if type(value) is not dict:
         return value
     if len(value) == 1:
-        (key, item), *_ = value.items()
+        ((key, item),) = value.items()
         thaw = _THAW.get(key)
         if thaw is not None:
             return thaw(item)
-    return {key: item if type(item) in _PLAIN else _thaw(item) for key, item in value.items()}
+    return _thaw_items(value)
+
+
+def _thaw_items(value: dict[str, Any]) -> dict[str, Any]:
+    for key, item in value.items():
+        kind = type(item)
+        if kind is dict or kind is list:
+            value[key] = _thaw(item)
+    return value
 
 
 _THAW: dict[str, Callable[[Any], Any]] = {
-    "$dict": lambda item: {key: _thaw(inner) for key, inner in item.items()},
+    "$dict": _thaw_items,
     "$tuple": lambda item: tuple(_thaw(inner) for inner in item),
     "$decimal": Decimal,
     "$datetime": datetime.fromisoformat,

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from koppel.connectors.base import Create, Gone, Record, Write
 from koppel.errors import NeedsUser
 from koppel.store import bulk
-from koppel.store.codec import encode, encode_record, encode_write
+from koppel.store.changes import journalled
+from koppel.store.codec import encode_record, encode_write
 from koppel.store.models import Journal, Run
 from koppel.store.opening import Clock
 from koppel.store.values import PlannedStep
@@ -38,7 +39,8 @@ class JournalStore:
                 (
                     write.key, run.id, step.number, step.entity, step.coupling, side,
                     write.resource, step.record(side) or "", "intent", encode_write(write),
-                    encode_record(step.body.seen(side)), _changes(step, side), "", now,
+                    encode_record(step.body.seen(side)), journalled(step.body.changes, side),
+                    "", now,
                 )
                 for step, write in planned
             ],
@@ -96,9 +98,3 @@ class JournalStore:
     def recent(self, limit: int = 50) -> list[Journal]:
         """The newest entries."""
         return list(Journal.objects.order_by("-id")[:limit])
-
-
-def _changes(step: PlannedStep, side: Side) -> bytes:
-    return encode(
-        [[c.field, c.old, c.new, c.owner, c.why] for c in step.body.changes if c.side == side]
-    )

@@ -11,12 +11,13 @@ from django.db.models import Count, Max
 from koppel.connectors.base import Gone, Record
 from koppel.errors import NeedsUser
 from koppel.store import bulk
+from koppel.store.changes import KeptChanges, decode_items, encode_items
 from koppel.store.codec import decode, decode_record, encode, encode_record
 from koppel.store.models import Run, Step
 from koppel.store.opening import Clock
 from koppel.store.values import NativeWrite, PlannedStep, StepBody
 from koppel.sync.rule import Side
-from koppel.sync.state import FieldChange, FieldConflict, FieldNotice
+from koppel.sync.state import FieldConflict, FieldNotice
 
 _COLUMNS = (
     "number", "entity", "coupling", "kind", "label", "crm_id", "erp_id", "state", "message",
@@ -169,6 +170,32 @@ class RunStore:
             if len(found) < page:
                 return
 
+    def those(self, run: Run | int, numbers: Iterable[int]) -> dict[int, PlannedStep]:
+        """Number -> step, of these steps."""
+        sql = f"SELECT {', '.join(_COLUMNS)} FROM store_step"
+        sql += " WHERE run_id = %s AND number IN ({ids})"
+        id = run if isinstance(run, int) else run.id
+        return {row[0]: _step(row) for row in bulk.select(sql, numbers, id)}
+
+    def sources(self, run: Run, page: int = 200) -> Iterator[list[Source]]:
+        """Pages of the records that the planned steps of a run were made from."""
+        last = 0
+        while True:
+            rows = list(
+                Step.objects.filter(run_id=run.id, number__gt=last, state="planned")
+                .order_by("number")
+                .values_list("number", "entity", "label", "body")[:page]
+            )
+            if rows:
+                last = rows[-1][0]
+                yield [
+                    Source(entity=entity, side=side, id=head.id, version=head.version, label=label)
+                    for _, entity, label, body in rows
+                    for side, head in _heads(body)
+                ]
+            if len(rows) < page:
+                return
+
     def mark_steps(self, run: Run, numbers: Iterable[int], state: str, message: str = "") -> None:
         """Set the state of steps."""
         bulk.update(
@@ -228,6 +255,42 @@ class _Body(msgspec.Struct, omit_defaults=True):
     undoes: tuple[str, ...] = ()
 
 
+class Source(msgspec.Struct, frozen=True):
+    """A record that a step was made from, as it was then."""
+
+    entity: str
+    side: Side
+    id: str
+    version: str
+    label: str
+
+
+class _Head(msgspec.Struct, array_like=True):
+    """The beginning of a record as `encode_record` writes it."""
+
+    resource: str
+    id: str
+    version: str
+
+
+class _Heads(msgspec.Struct):
+    """A step's body without all that is not asked for. Who is gone stands there as an object."""
+
+    crm: _Head | dict[str, msgspec.Raw] | None = None
+    erp: _Head | dict[str, msgspec.Raw] | None = None
+
+
+_heads_decoder = msgspec.json.Decoder(_Heads)
+
+
+def _heads(raw: bytes | memoryview) -> Iterator[tuple[Side, _Head]]:
+    heads = _heads_decoder.decode(raw)
+    if isinstance(heads.crm, _Head):
+        yield "crm", heads.crm
+    if isinstance(heads.erp, _Head):
+        yield "erp", heads.erp
+
+
 _body_encoder = msgspec.json.Encoder()
 _body_decoder = msgspec.json.Decoder(_Body)
 
@@ -259,7 +322,7 @@ def decode_body(raw: bytes | memoryview) -> StepBody:
         reason=body.reason,
         writes=_value(body.writes) or {},
         native={side: NativeWrite(**w) for side, w in (_value(body.native) or {}).items()},
-        changes=decode_items(FieldChange, _value(body.changes) or ()),
+        changes=() if body.changes == _NONE else KeptChanges(bytes(body.changes)),
         conflicts=decode_items(FieldConflict, _value(body.conflicts) or ()),
         notices=decode_items(FieldNotice, _value(body.notices) or ()),
         closed=body.closed,
@@ -275,7 +338,7 @@ def _raw(value: Any) -> msgspec.Raw:
 
 
 def _raw_items(items: Sequence[Any]) -> msgspec.Raw:
-    return _raw([list(msgspec.structs.astuple(item)) for item in items])
+    return msgspec.Raw(encode_items(items)) if items else _NONE
 
 
 def _value(raw: msgspec.Raw) -> Any:
@@ -284,12 +347,6 @@ def _value(raw: msgspec.Raw) -> Any:
 
 def _record(raw: msgspec.Raw) -> Record | Gone | None:
     return None if raw == _NONE else decode_record(bytes(raw))
-
-
-def decode_items(kind: Any, rows: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
-    """Structs from their tuples."""
-    names = kind.__struct_fields__
-    return tuple(kind(**dict(zip(names, row, strict=True))) for row in rows)
 
 
 def _step(row: Sequence[Any]) -> PlannedStep:

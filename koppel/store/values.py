@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct, field
@@ -63,7 +64,7 @@ class StepBody(Struct, kw_only=True):
     reason: str = ""
     writes: dict[str, dict[str, Any]] = field(default_factory=dict)
     native: dict[str, NativeWrite] = field(default_factory=dict)
-    changes: tuple[FieldChange, ...] = ()
+    changes: Sequence[FieldChange] = ()
     conflicts: tuple[FieldConflict, ...] = ()
     notices: tuple[FieldNotice, ...] = ()
     closed: tuple[str, ...] = ()
