@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -101,6 +102,8 @@ class Intake:
         self._progress = progress
         self.links = Links(store, run, line.parents)
         self.work = Work()
+        self._mapped: dict[Side, dict[str, Mapping[str, Any]]] = {side: {} for side in SIDES}
+        self._keeps = False
 
     def changes(self, sides: Collection[Side] = SIDES) -> Work:
         """Everything since the cursors of these sides, and what waits on either."""
@@ -301,7 +304,24 @@ class Intake:
                 rows.append(row)
                 done.append(record)
         self._store.replica.put(rows)
+        self._keep(side, lane)
         self._store.inbox.done_waiting(entity, side, done)
+
+    def _keep(self, side: Side, lane: Lane) -> None:
+        """What was mapped is there for the plan, which looks at it when all is read and matched.
+
+        Not where records of the entity point to others of it: these are coupled by then, perhaps.
+        """
+        mapped, self._mapped[side] = self._mapped[side], {}
+        if mapped and self._line.entity not in lane.mapper.references.values():
+            if not self._keeps:
+                self._store.replica.begin_mapped()
+                self._keeps = True
+            self._store.replica.keep_mapped(side, mapped)
+
+    def mapped(self, side: Side, records: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """The canonical values of those of these records that were mapped while reading."""
+        return self._store.replica.mapped(side, records) if self._keeps else {}
 
     def _row(self, side: Side, lane: Lane, found: Record) -> ReplicaRow | None:
         entity = self._line.entity
@@ -312,6 +332,7 @@ class Intake:
         except BadValue as error:
             self.bad(side, lane, found, error)
             return None
+        self._mapped[side][found.id] = canonical
         traits = features(entity, canonical)
         keys = tuple((key, key.partition(":")[0] in STRONG_KEYS) for key in block_keys(traits))
         within = self._line.rule.match.within

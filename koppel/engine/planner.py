@@ -54,6 +54,8 @@ class Planner:
         self._followed: set[tuple[Side, str]] = set()
         self._beside: Mapping[Side, set[str]] = {}
         self._used: set[tuple[Side, str]] = set()
+        self._mapped: dict[Side, Mapping[str, dict[str, Any]]] = {}
+        """What is known of the canonical values of the new records of a page."""
         self.counts: dict[str, int] = {}
 
     def plan(self, work: Work) -> dict[str, int]:
@@ -69,6 +71,7 @@ class Planner:
                         self._review(crm_id, erp_id, value, reasons)
             for side in SIDES:
                 self._create(side)
+            self._mapped = {}
         self._flush()
         for side, records in work.beside.items():
             # Who is about them reads them again.
@@ -238,6 +241,8 @@ class Planner:
     def _canonical(self, side: Side, record: Record | Gone | None) -> dict[str, Any] | None:
         if not isinstance(record, Record):
             return None
+        if record.id in self._mapped.get(side, ()):
+            return self._mapped[side][record.id]
         links = self._intake.links
         return self._line.lanes[side].mapper.get(
             record, links.resolve(side), country_of=links.country_of
@@ -311,6 +316,7 @@ class Planner:
                 )
                 for side in SIDES
             }
+            self._mapped = {side: self._intake.mapped(side, ids[side]) for side in SIDES}
             for crm_id, erp_id, value, reasons in page:
                 if self._is_beside("crm", crm_id) and self._is_beside("erp", erp_id):
                     continue
@@ -377,6 +383,7 @@ class Planner:
             records = [row.record for row in page]
             held = pairs.paired(side, records)
             held |= inbox.under_review(self._line.entity, side, records)
+            self._mapped = {side: self._intake.mapped(side, set(records) - held)}
             for row in page:
                 if (
                     row.record not in held

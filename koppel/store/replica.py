@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import connection, transaction
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from koppel.store import bulk
 from koppel.store.bulk import chunks
-from koppel.store.codec import decode_record, encode_record
+from koppel.store.codec import decode, decode_record, encode, encode_record
 from koppel.store.models import BlockKey, Replica, Review
 from koppel.store.opening import Clock
 from koppel.store.values import ReplicaRow
@@ -21,6 +21,8 @@ _COLUMNS = (
 )  # fmt: skip
 _READ = f"SELECT {', '.join(_COLUMNS)} FROM store_replica"
 _THESE = "entity = %s AND side = %s AND record IN ({ids})"
+
+_BYTES = {"sqlite": "blob", "postgresql": "bytea"}
 
 _MOVED = """
     SELECT c.{side}_id, c.state, s.record IS NOT NULL FROM store_coupling c
@@ -180,6 +182,33 @@ class ReplicaStore:
         rows = Replica.objects.filter(entity=entity).values_list("features", flat=True)
         for raw in rows.iterator(chunk_size=2000):
             yield bytes(raw)
+
+    # What reading has mapped, for the plan that follows in the same run and thread.
+
+    def begin_mapped(self) -> None:
+        """An empty table of mapped records."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "CREATE TEMPORARY TABLE IF NOT EXISTS mapped (side varchar(3),"
+                f" record varchar(120), body {_BYTES[connection.vendor]},"
+                f" PRIMARY KEY (side, record)){bulk.keyed()}"
+            )
+            cursor.execute("DELETE FROM mapped")
+
+    def keep_mapped(self, side: Side, mapped: Mapping[str, Mapping[str, Any]]) -> None:
+        """The canonical values of these records."""
+        bulk.put_working(
+            "mapped",
+            ("side", "record", "body"),
+            [(side, record, encode(canonical)) for record, canonical in mapped.items()],
+            unique=("side", "record"),
+            replace=("body",),
+        )
+
+    def mapped(self, side: Side, records: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Those of these records that were kept."""
+        sql = "SELECT record, body FROM mapped WHERE side = %s AND record IN ({ids})"
+        return {record: decode(body) for record, body in bulk.select(sql, records, side)}
 
     # The sweep: the ids of one side as they are now, laid beside what the couplings say.
 

@@ -10,7 +10,7 @@ only for units that need no write, or whose write was read back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -78,6 +78,7 @@ def creation(rule: Rule, side: Side, source: Canonical) -> Merge:
     """
     fields: dict[str, Any] = {}
     changes: list[FieldChange] = []
+    why = f"The new record in the {LABEL[side]} starts with the {LABEL[other(side)]}'s value."
     for unit in units(rule, source, source):
         fills = unit.rule.owner != side or unit.rule.fill
         if not (fills and _may(unit.rule, side)):
@@ -87,9 +88,6 @@ def creation(rule: Rule, side: Side, source: Canonical) -> Merge:
             if is_empty(value):
                 continue
             fields[name] = value
-            why = (
-                f"The new record in the {LABEL[side]} starts with the {LABEL[other(side)]}'s value."
-            )
             changes.append(
                 FieldChange(
                     field=name, side=side, old=None, new=value, owner=unit.rule.owner, why=why
@@ -176,8 +174,24 @@ class Unit(Struct, frozen=True, kw_only=True):
     rule: FieldRule
 
 
-def units(rule: Rule, crm: Canonical, erp: Canonical) -> Iterator[Unit]:
+def units(rule: Rule, crm: Canonical, erp: Canonical) -> Sequence[Unit]:
     """The units that the rule names and both sides know, in the order of the rule."""
+    key = (id(rule), tuple(crm), tuple(erp))
+    found = _units.get(key)
+    # The rule is kept with its units: its number cannot go to another one meanwhile.
+    if found is None or found[0] is not rule:
+        if len(_units) >= _FEW:
+            _units.clear()
+        found = _units[key] = (rule, tuple(_units_of(rule, crm, erp)))
+    return found[1]
+
+
+_FEW = 200
+_units: dict[tuple[int, tuple[str, ...], tuple[str, ...]], tuple[Rule, tuple[Unit, ...]]] = {}
+"""The units by rule and by the names that both sides know: the same for all records of a mapping."""
+
+
+def _units_of(rule: Rule, crm: Canonical, erp: Canonical) -> Iterator[Unit]:
     grouped = {name for members in rule.groups.values() for name in members}
     for name, field_rule in rule.fields.items():
         if field_rule.direction == "none":

@@ -21,6 +21,8 @@ _DIALLED = re.compile(
     re.IGNORECASE,
 )
 """A number and nothing but a number: with other words in it, reading it would lose them."""
+_SPACED = re.compile(r"\+\d[\d -]*")
+_NO_GAPS = str.maketrans("", "", " -")
 _SHORTEST = 5
 """Digits after the country code. Shorter ones are extensions or emergency numbers."""
 
@@ -39,9 +41,14 @@ def phone_number(written: str, region: str | None) -> str:
         number = phonenumbers.parse(dialled, region)
     except phonenumbers.NumberParseException:
         return typed
+    return _normal(number) or typed
+
+
+def _normal(number: phonenumbers.PhoneNumber) -> str | None:
+    """E.164 with its extension; None for one that cannot be dialled from everywhere."""
     short = len(str(number.national_number)) < _SHORTEST
     if short or not phonenumbers.is_possible_number(number):
-        return typed
+        return None
     plain = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return f"{plain};ext={number.extension}" if number.extension else str(plain)
 
@@ -56,6 +63,9 @@ def phone_shown(canonical: str) -> str:
     except phonenumbers.NumberParseException:
         return canonical
     shown = str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL))
+    if _SPACED.fullmatch(shown) and shown.translate(_NO_GAPS) == canonical == _normal(number):
+        # The same digits with gaps between them are read as the same number.
+        return shown
     # Where the way of showing it is not read back as the same number, the plain one is safer.
     return shown if phone_number(shown, None) == canonical else canonical
 
@@ -106,12 +116,18 @@ def email(options: Options) -> Lens:
     return Lens(name="email", gives="text", takes=TEXTUAL, read=read, write=write)
 
 
+_PLAIN_ADDRESS = re.compile(r"https://[a-z0-9]+(?:[.-][a-z0-9]+)*\.[a-z]{2,}")
+"""Most of them: a secure one of a host in lower case, with nothing that could be put otherwise."""
+
+
 @lru_cache(maxsize=4096)
 def web_address(written: str, *, secure: bool = True) -> str | None:
     """With its scheme, host in lower case, no lone slash at the end; odd text as typed.
 
     `secure`: http is read as https, since hardly anybody means the difference.
     """
+    if _PLAIN_ADDRESS.fullmatch(written):
+        return written
     typed = collapsed(written)
     if typed is None or " " in typed:
         return typed
