@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,6 +118,7 @@ class Lines:
     _newest: int = 0
     _settings: dict[str, tuple[str, str, bytes]] = field(default_factory=dict)
     _rules: tuple[int, tuple[Rule, ...]] | None = None
+    _steady: bool = False
 
     def connector(self, name: str) -> Connector:
         """The connector of a connection; `NeedsUser` where the connection is paused."""
@@ -174,6 +176,7 @@ class Lines:
         newest = self.store.documents.newest()
         if newest != self._newest:
             self._built.clear()
+            self._rules = None
             self._newest = newest
         self._follow_settings()
 
@@ -191,6 +194,8 @@ class Lines:
     def rules(self) -> list[Rule]:
         """All live rules, each after those that it needs."""
         documents = self.store.documents
+        if self._steady and self._rules:
+            return list(self._rules[1])
         newest = documents.newest()
         if self._rules and self._rules[0] == newest:
             return list(self._rules[1])
@@ -201,6 +206,15 @@ class Lines:
             rules[rule.entity] = rule
         self._rules = (newest, tuple(in_order(rules)))
         return list(self._rules[1])
+
+    @contextmanager
+    def steady(self) -> Iterator[None]:
+        """Within, the rules are those that were read first: one run goes by one set of rules."""
+        before, self._steady = self._steady, True
+        try:
+            yield
+        finally:
+            self._steady = before
 
     def ahead(self, entity: str) -> Line | None:
         """The line of an entity that no rule couples yet, by the rule that Koppel brings along.

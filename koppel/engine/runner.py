@@ -315,12 +315,16 @@ class Engine:
 
     def _counts(self, line: Line, made: Mapping[str, int], work: Work) -> PlanCounts:
         creates: dict[Side, int] = {side: made.get(f"create:{side}", 0) for side in SIDES}
+        updates = made.get("update", 0)
+        deletes = made.get("delete", 0) + made.get("uncouple", 0)
+        # Counting a million takes longer than a run for one hint; of a few steps no guard asks.
+        asked = work.seen or max(updates, deletes) >= max(line.rule.guards.least, 1)
         return PlanCounts(
-            couplings=self.store.couplings.count(line.entity, "active"),
+            couplings=self.store.couplings.count(line.entity, "active") if asked else 0,
             creates=creates,
             unmatched=sum(creates.values()),
-            updates=made.get("update", 0),
-            deletes=made.get("delete", 0) + made.get("uncouple", 0),
+            updates=updates,
+            deletes=deletes,
             seen=work.seen,
         )
 
@@ -428,7 +432,8 @@ class Engine:
         ] or list(pairs)
         with Writing(self.store, chosen, patience=self._patience, sleep=self._sleep) as leases:
             self._leases = leases
-            yield "\n".join(sorted(chosen))
+            with self.lines.steady():
+                yield "\n".join(sorted(chosen))
 
     @contextmanager
     def _closing(self, run: Run) -> Iterator[None]:

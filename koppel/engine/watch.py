@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -56,7 +57,8 @@ class Pace:
     poll: float = 5.0
     sweep: float = 600.0
     gather: float = 0.02
-    """How long hints of one save are waited for; those that come during a run wait for its end."""
+    """How long the hints of one save are waited for, from the first of them. Those that come
+    during a run wait for its end, and then no longer."""
     away: float = 15.0
 
 
@@ -98,6 +100,8 @@ class Watch:
         self._clock = clock
         self.pace = pace or Pace()
         self._hints: dict[tuple[str, Side, str], None] = {}
+        self._since = 0.0
+        """When the first of the hints came, on the steady clock."""
         self._presses: list[Press] = []
         self.errands = Errands()
         self._there = threading.Condition()
@@ -121,6 +125,8 @@ class Watch:
     def hint(self, entity: str, side: Side, record: str) -> None:
         """A record may have changed."""
         with self._there:
+            if not self._hints:
+                self._since = time.monotonic()
             if len(self._hints) < MOST_HINTS:
                 self._hints[entity, side, record] = None
             self._there.notify_all()
@@ -207,8 +213,13 @@ class Watch:
                 if left <= 0:
                     break
                 self._there.wait(left)
-            if self._hints and not (self._presses or self.errands or self._stopping):
-                self._there.wait(self.pace.gather)
+            end = self._since + self.pace.gather
+            while (
+                self._hints
+                and not (self._presses or self.errands or self._stopping)
+                and (left := end - time.monotonic()) > 0
+            ):
+                self._there.wait(left)
             presses, self._presses = self._presses, []
             hints, self._hints = self._hints, {}
             return presses, hints

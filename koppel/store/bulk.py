@@ -124,6 +124,22 @@ def update(
         _one(sql.replace("{values}", values), _flat(part))
 
 
+def ask(sql: str, *params: Any) -> list[Row]:
+    """The rows of a query: for what each run asks, where the ORM's own work would be most of it."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        rows: list[Row] = cursor.fetchall()
+    return rows
+
+
+def tell(sql: str, *params: Any) -> int:
+    """A statement without rows; how many rows it touched."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        touched: int = cursor.rowcount
+    return max(0, touched)
+
+
 def select(sql: str, ids: Iterable[Any], *params: Any) -> Iterator[Any]:
     """The rows of a query whose `{ids}` stands for these ids, after its other parameters."""
     for part in chunks(ids):

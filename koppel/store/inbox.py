@@ -116,8 +116,9 @@ class InboxStore:
 
     def resolved_couplings(self, entity: str) -> list[str]:
         """Couplings with a resolution that was not carried out yet."""
-        rows = Conflict.objects.filter(entity=entity, state="resolved")
-        return list(rows.values_list("coupling", flat=True).distinct())
+        sql = "SELECT DISTINCT coupling FROM store_conflict"
+        sql += " WHERE entity = %s AND state = 'resolved'"
+        return [one for (one,) in bulk.ask(sql, entity)]
 
     # notices
 
@@ -223,8 +224,8 @@ class InboxStore:
 
     def pending(self, entity: str, side: Side) -> list[str]:
         """Records to look at again, those that wait for a parent excepted."""
-        rows = Pending.objects.filter(entity=entity, side=side, waits_for="")
-        return list(rows.order_by("id").values_list("record", flat=True))
+        sql = "SELECT record FROM store_pending WHERE entity = %s AND side = %s AND waits_for = ''"
+        return [row[0] for row in bulk.ask(f"{sql} ORDER BY id", entity, side)]
 
     def all_pending(self) -> list[Pending]:
         """Everything that waits, with what for."""

@@ -49,14 +49,12 @@ class LeaseStore:
         now = self._clock()
         until = now + timedelta(seconds=seconds)
         with transaction.atomic():
-            row = Lease.objects.filter(name=name).first()
-            gone = row.holder if row and row.holder != holder and _dead(row.holder) else holder
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    _TAKE,
-                    [name, holder, bulk.moment(until), holder, gone, bulk.moment(now)],
-                )
-                return bool(cursor.rowcount > 0)
+            held = _holder(name)
+            gone = held if held and held != holder and _dead(held) else holder
+            taken = bulk.tell(
+                _TAKE, name, holder, bulk.moment(until), holder, gone, bulk.moment(now)
+            )
+            return taken > 0
 
     def hold(self, name: str, holder: str | None = None) -> None:
         """Make sure, to the end of this transaction, that the lease is still ours.
@@ -64,12 +62,11 @@ class LeaseStore:
         Raises `TryLater` where it is not: whoever has it now does the work.
         """
         holder = holder or me()
-        rows = Lease.objects.filter(name=name)
-        row = (rows.select_for_update() if connection.vendor == "postgresql" else rows).first()
-        if row is None or row.holder != holder:
+        held = _holder(name, " FOR UPDATE" if connection.vendor == "postgresql" else "")
+        if held != holder:
             raise TryLater(
-                f"another Koppel has taken the work over ({row.holder if row else 'nobody'} has it"
-                " now), because this one was silent for too long",
+                f"another Koppel has taken the work over ({held or 'nobody'} has it now), because"
+                " this one was silent for too long",
                 after=5,
             )
 
@@ -85,7 +82,13 @@ class LeaseStore:
 
     def give_back(self, name: str, holder: str | None = None) -> None:
         """Give it back if it is ours."""
-        Lease.objects.filter(name=name, holder=holder or me()).delete()
+        bulk.tell("DELETE FROM store_lease WHERE name = %s AND holder = %s", name, holder or me())
+
+
+def _holder(name: str, lock: str = "") -> str:
+    """Who holds it, or held it last; empty where nobody does."""
+    rows = bulk.ask(f"SELECT holder FROM store_lease WHERE name = %s{lock}", name)
+    return str(rows[0][0]) if rows else ""
 
 
 @cache

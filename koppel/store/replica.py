@@ -22,6 +22,7 @@ _COLUMNS = (
 _READ = f"SELECT {', '.join(_COLUMNS)} FROM store_replica"
 _THESE = "entity = %s AND side = %s AND record IN ({ids})"
 
+_FRESH = "entity = %s AND fresh AND NOT coupled"
 _BYTES = {"sqlite": "blob", "postgresql": "bytea"}
 
 _MOVED = """
@@ -123,7 +124,7 @@ class ReplicaStore:
 
     def settle_fresh(self, entity: str) -> None:
         """A plan that looked at all fresh records was carried out."""
-        Replica.objects.filter(entity=entity, fresh=True, coupled=False).update(fresh=False)
+        bulk.tell(f"UPDATE store_replica SET fresh = %s WHERE {_FRESH}", False, entity)
 
     def refresh(self, entity: str, side: Side, records: Iterable[str]) -> None:
         """Let the next plan look at these records again, as uncoupled ones."""
@@ -168,7 +169,7 @@ class ReplicaStore:
 
     def any_fresh(self, entity: str) -> bool:
         """Is there an uncoupled record that no plan has dealt with yet?"""
-        return Replica.objects.filter(entity=entity, fresh=True, coupled=False).exists()
+        return bool(bulk.ask(f"SELECT 1 FROM store_replica WHERE {_FRESH} LIMIT 1", entity))
 
     def count(self, entity: str, side: Side, *, coupled: bool | None = None) -> int:
         """How many records are known of a side."""

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from django.db.models import Count, Max
 
 from koppel.connectors.base import Gone, Record
 from koppel.errors import NeedsUser
@@ -100,9 +99,11 @@ class RunStore:
         self._close(keep, ["ready", "held"], "superseded", undo=keep.kind == "undo")
 
     def _close(self, keep: Run, states: Sequence[str], state: str, *, undo: bool = True) -> int:
-        rows = Run.objects.filter(state__in=states).exclude(id=keep.id)
-        rows = rows if undo else rows.exclude(kind="undo")
-        ids = [id for id, scope in rows.values_list("id", "scope") if meet(scope, keep.scope)]
+        sql = "SELECT id, scope, kind FROM store_run WHERE state IN (%s, %s) AND id <> %s"
+        rows = bulk.ask(sql, *states, keep.id)
+        ids = [
+            id for id, scope, kind in rows if meet(scope, keep.scope) and (undo or kind != "undo")
+        ]
         if not ids:
             return 0
         return Run.objects.filter(id__in=ids).update(state=state, ended_at=self._clock())
@@ -143,8 +144,8 @@ class RunStore:
 
     def next_number(self, run: Run) -> int:
         """The number of the next step."""
-        top = Step.objects.filter(run_id=run.id).aggregate(top=Max("number"))["top"]
-        return 1 if top is None else top + 1
+        sql = "SELECT COALESCE(MAX(number), 0) + 1 FROM store_step WHERE run_id = %s"
+        return int(bulk.ask(sql, run.id)[0][0])
 
     def steps(
         self,
@@ -157,13 +158,15 @@ class RunStore:
         """Pages of steps in their order."""
         last = 0
         number = run if isinstance(run, int) else run.id
+        wanted = [*([state] if state else []), *kinds]
+        sql = f"SELECT {', '.join(_COLUMNS)} FROM store_step WHERE run_id = %s AND number > %s"
+        if state:
+            sql += " AND state = %s"
+        if len(wanted) > bool(state):
+            sql += f" AND kind IN ({', '.join(['%s'] * (len(wanted) - bool(state)))})"
+        sql += " ORDER BY number LIMIT %s"
         while True:
-            rows = Step.objects.filter(run_id=number, number__gt=last).order_by("number")
-            if state:
-                rows = rows.filter(state=state)
-            if kinds:
-                rows = rows.filter(kind__in=list(kinds))
-            found = list(rows.values_list(*_COLUMNS)[:page])
+            found = bulk.ask(sql, number, last, *wanted, page)
             if found:
                 last = found[-1][0]
                 yield [_step(row) for row in found]
@@ -181,11 +184,11 @@ class RunStore:
         """Pages of the records that the planned steps of a run were made from."""
         last = 0
         while True:
-            rows = list(
-                Step.objects.filter(run_id=run.id, number__gt=last, state="planned")
-                .order_by("number")
-                .values_list("number", "entity", "label", "body")[:page]
-            )
+            rows = bulk.ask(
+                "SELECT number, entity, label, body FROM store_step WHERE run_id = %s"
+                " AND number > %s AND state = 'planned' ORDER BY number LIMIT %s",
+                run.id, last, page,
+            )  # fmt: skip
             if rows:
                 last = rows[-1][0]
                 yield [
@@ -209,8 +212,8 @@ class RunStore:
         """Kind -> number of steps, and `kind:state` likewise."""
         counts: dict[str, int] = {}
         number = run if isinstance(run, int) else run.id
-        rows = Step.objects.filter(run_id=number).values_list("kind", "state")
-        for kind, state, many in rows.annotate(many=Count("id")):
+        sql = "SELECT kind, state, COUNT(*) FROM store_step WHERE run_id = %s GROUP BY kind, state"
+        for kind, state, many in bulk.ask(sql, number):
             counts[kind] = counts.get(kind, 0) + many
             counts[f"{kind}:{state}"] = many
         return counts

@@ -188,7 +188,7 @@ def units(rule: Rule, crm: Canonical, erp: Canonical) -> Sequence[Unit]:
 
 _FEW = 200
 _units: dict[tuple[int, tuple[str, ...], tuple[str, ...]], tuple[Rule, tuple[Unit, ...]]] = {}
-"""The units by rule and by the names that both sides know: the same for all records of a mapping."""
+"""The units by rule and by the names that both sides know, for all records of a mapping."""
 
 
 def _units_of(rule: Rule, crm: Canonical, erp: Canonical) -> Iterator[Unit]:
