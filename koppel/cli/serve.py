@@ -5,12 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 import signal
-import socket
 import threading
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from django.db import Error
 
 from koppel import config
 from koppel.cli.app import app, session
@@ -20,16 +18,12 @@ from koppel.engine.lines import Lines
 from koppel.engine.schedules import Scheduler
 from koppel.engine.watch import Pace, Watch, Watching
 from koppel.engine.webhooks import Bell
-from koppel.errors import NeedsUser, TryLater
+from koppel.errors import NeedsUser
 from koppel.processes.desk import DeskPace, OrderDesk, couple_by_watch
 from koppel.processes.replica_desk import ReplicaDesk
 from koppel.store import Store
-from koppel.store.away import away
-
-SETTLE = 30.0
-"""Seconds between two looks at what the audit log has yet to be told."""
-LARGEST_BODY = 16 * 1024 * 1024
-"""Bytes of a message to the pages; those of systems are held to far less (`koppel.web.hooks`)."""
+from koppel.web.door import Door
+from koppel.web.serving import settle_until
 
 
 @app.command()
@@ -42,16 +36,24 @@ def serve(
     hand_over: Annotated[
         bool, typer.Option("--hand-over", help="Leave the work to `koppel worker`; PostgreSQL.")
     ] = False,
+    processes: Annotated[
+        int,
+        typer.Option(
+            envvar="KOPPEL_PROCESSES",
+            min=0,
+            help="Processes that answer pages; 0: one for each processor, at most four.",
+        ),
+    ] = 0,
 ) -> None:
     """Keep both systems in step, take hints, and show Koppel's pages, until stopped."""
     seen.log_as(os.environ.get("KOPPEL_LOG", ""))
     here = session(context)
-    free(host, port)
+    door = Door(here.home, host, port, processes)
     store = here.store()
     if hand_over:
         from koppel.cli.workers import serve_only
 
-        serve_only(here, store, host, port)
+        serve_only(here, store, door)
         return
     watch = Watch(lambda: make_engine(here), config.now, Pace(poll=poll, sweep=sweep))
     scheduler = Scheduler(lambda: make_engine(here), config.now)
@@ -63,8 +65,7 @@ def serve(
     )
     views = ReplicaDesk(lambda: make_engine(here))
     bell = Bell(lambda: make_store(here))
-    keep_sessions(here)
-    server = make_server(store, watch, desk, host, port)
+    use_here(store, watch, desk)
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
@@ -73,32 +74,16 @@ def serve(
     scheduler.start()
     views.start()
     bell.start()
-    thread = threading.Thread(target=server.run, name="koppel-web", daemon=True)
-    thread.start()
+    door.open()
     here.say(f"Koppel serves on http://{host}:{port} (stop: Ctrl-C)")
-    until_stopped(stop)
+    settle_until(stop)
+    err.print("Stopping: what is being written is finished first.")
     bell.stop()
     views.stop()
     desk.stop()
     scheduler.stop()
     watch.stop()
-    server.close()
-
-
-def until_stopped(stop: threading.Event) -> None:
-    """Wait; meanwhile and at the end, the audit log gets the looks of minutes that are over."""
-    from koppel.web import service
-
-    stopped = False
-    while not stopped:
-        stopped = stop.wait(SETTLE)
-        try:
-            service.current().looks.settle(everything=stopped)
-        except Error as error:
-            away(error)
-        except TryLater:
-            continue
-    err.print("Stopping: what is being written is finished first.")
+    door.close()
 
 
 def make_store(here: Session) -> Store:
@@ -113,62 +98,14 @@ def make_engine(here: Session) -> Engine:
     return Engine(make_store(here), patience=PATIENCE)
 
 
-def keep_sessions(here: Session) -> None:
-    """Sign cookies with a key of this store, so that a restart signs nobody out."""
-    import hashlib
-
-    from django.conf import settings
-
-    from koppel.store.secrets import find_key
-
-    if not os.environ.get("KOPPEL_WEB_SECRET"):
-        settings.SECRET_KEY = hashlib.sha256(b"koppel web " + find_key(here.home)).hexdigest()
-
-
-def free(host: str, port: int) -> None:
-    """Is the port free? `NeedsUser` says which is not."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise NeedsUser(
-                f"port {port} on {host} cannot be used: {error.strerror}",
-                remedy="Stop what listens there, or choose another with --port",
-            ) from error
-
-
-def make_server(store: Store, watch: Watching, desk: OrderDesk, host: str, port: int) -> Any:
-    from django.conf import settings
-    from django.core.wsgi import get_wsgi_application
-    from waitress import create_server
-
+def use_here(store: Store, watch: Watching, desk: OrderDesk) -> None:
+    """What the pages of this process work with."""
     from koppel.connectors import registry
     from koppel.web import orders, service
 
-    if host not in settings.ALLOWED_HOSTS:
-        settings.ALLOWED_HOSTS.append(host)
     orders.use(desk)
-    service.use(
-        service.Service(
-            store=store, lines=Lines(store, registry.connect), watch=watch, clock=config.now
-        )
-    )
-    proxy = os.environ.get("KOPPEL_PROXY")
-    told = {"trusted_proxy": proxy, "trusted_proxy_headers": "x-forwarded-for x-forwarded-proto"}
-    return create_server(
-        get_wsgi_application(),
-        # Whoever sends more, or more slowly, than people and systems do is cut off.
-        max_request_body_size=LARGEST_BODY,
-        max_request_header_size=65_536,
-        channel_timeout=60,
-        connection_limit=200,
-        host=host,
-        port=port,
-        threads=12,
-        ident="koppel",
-        **(told if proxy else {}),
-    )
+    lines = Lines(store, registry.connect)
+    service.use(service.Service(store=store, lines=lines, watch=watch, clock=config.now))
 
 
 @app.command()

@@ -11,7 +11,7 @@ import typer
 
 from koppel import config
 from koppel.cli.app import app, session
-from koppel.cli.serve import keep_sessions, make_engine, make_server, make_store, until_stopped
+from koppel.cli.serve import make_engine, make_store, use_here
 from koppel.cli.session import Session, err
 from koppel.connectors import registry
 from koppel.engine import seen
@@ -24,29 +24,31 @@ from koppel.processes.asked import AskedDesk, AskedWatch
 from koppel.processes.worker import Worker, worker_name
 from koppel.store import Store
 from koppel.store.address import find_address, is_server
+from koppel.web.door import Door
+from koppel.web.serving import settle_until
 
 
-def serve_only(here: Session, store: Store, host: str, port: int) -> None:
+def serve_only(here: Session, store: Store, door: Door) -> None:
     """The pages and what systems call, with the work done by workers."""
     address = _server_address(here)
     queue = JobQueue(address, worker_name())
     lines = Lines(store, registry.connect)
     watch = AskedWatch(queue, store, lines.pairs, lambda: make_engine(here))
     desk = AskedDesk(lambda: make_engine(here), queue)
-    keep_sessions(here)
-    server = make_server(store, watch, desk, host, port)
+    use_here(store, watch, desk)
     scheduler = Scheduler(lambda: make_engine(here), config.now)
     bell = Bell(lambda: make_store(here))
     desk.start()
     scheduler.start()
     bell.start()
-    threading.Thread(target=server.run, name="koppel-web", daemon=True).start()
-    here.say(f"Koppel serves on http://{host}:{port} and leaves the work to its workers")
-    until_stopped(_stopping())
+    door.open()
+    here.say(f"Koppel serves on {door.address} and leaves the work to its workers")
+    settle_until(_stopping())
+    err.print("Stopping: what is being written is finished first.")
     desk.stop()
     bell.stop()
     scheduler.stop()
-    server.close()
+    door.close()
     queue.stop(0)
 
 

@@ -37,7 +37,8 @@ _SQLITE: dict[str, Any] = {
     "PASSWORD": "",
     "HOST": "",
     "PORT": "",
-    "CONN_MAX_AGE": 0,
+    # To open a file anew for each page would cost more than most pages ask of it.
+    "CONN_MAX_AGE": 60,
     "CONN_HEALTH_CHECKS": False,
 }
 

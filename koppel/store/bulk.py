@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
 
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 from django.db.models import Model
 
 _IN = 400
@@ -102,8 +102,10 @@ def rows(
     """The columns of these rows as the database's driver takes them."""
     by_column = {field.column: field for field in model._meta.concrete_fields}
     fields = [by_column[name] for name in columns]
+    # The connection itself: its stand-in would be asked for it again for each value.
+    here = connections[DEFAULT_DB_ALIAS]
     return [
-        tuple(field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields)
+        tuple(field.get_db_prep_save(getattr(row, field.attname), here) for field in fields)
         for row in found
     ]
 

@@ -47,7 +47,7 @@ MONTHS = 24
 _RESOURCES: Mapping[Side, str] = {"crm": "persons.organisation", "erp": "party.party"}
 
 
-@needs("view", entity="partner", seen=True)
+@needs("view", entity="partner", seen=True, anywhere=True)
 def customer(request: HttpRequest, number: int) -> HttpResponse:
     """The page; `tab` chooses what is below the head."""
     row = get_object_or_404(Customer, id=number)

@@ -26,7 +26,7 @@ _TEXTS = frozenset(
 )
 
 
-@needs("figures")
+@needs("figures", anywhere=True)
 def insight(request: HttpRequest) -> HttpResponse:
     """Turnover, intake, backlog, quotes, payment, customers; by region, class and salesperson."""
     known = current().store.figures.read(request.GET.get("currency", "")[:3])

@@ -125,7 +125,7 @@ def native_address(service: Service, entity: str, side: Side, record: str | None
 _CREME = {"partner": "organisation", "contact": "contact"}
 
 
-@needs("view", seen=True)
+@needs("view", seen=True, anywhere=True)
 def coupling(request: HttpRequest, coupling: str) -> HttpResponse:
     """One coupling: what each side holds, its conflicts, its journal."""
     service = current()
@@ -153,7 +153,7 @@ def coupling(request: HttpRequest, coupling: str) -> HttpResponse:
     return render(request, "web/coupling.html", context)
 
 
-@needs("view", entity_in="entity", seen=True)
+@needs("view", entity_in="entity", seen=True, anywhere=True)
 def record(request: HttpRequest, entity: str, side: str, record: str) -> HttpResponse:
     """A native record: its coupling, or what is known of it without one."""
     if side not in SIDES:

@@ -26,7 +26,8 @@ class Right:
     a signed link, which the view itself verifies. `token`: an interface token, likewise. `person`:
     anybody who is signed in. Else an `action`, for the entity in the address's part `entity_in`
     where one is named. `seen`: opening it is written into the audit log. `half`: also for somebody
-    who has yet to show or to set up a second factor.
+    who has yet to show or to set up a second factor. `anywhere`: a look at it takes the store and
+    nothing of the process that does the work, so any process can answer (`koppel.web.front`).
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Right:
     entity: str = ""
     seen: bool = False
     half: bool = False
+    anywhere: bool = False
 
 
 OPEN = Right("open")
@@ -55,10 +57,15 @@ def declare(right: Right) -> Callable[[View], View]:
 
 
 def needs(
-    action: Action, *, entity: str = "", entity_in: str = "", seen: bool = False
+    action: Action,
+    *,
+    entity: str = "",
+    entity_in: str = "",
+    seen: bool = False,
+    anywhere: bool = False,
 ) -> Callable[[View], View]:
     """Declare that a view asks for an action: on any entity, on one, or on the address's."""
-    return declare(Right("action", action, entity_in, entity, seen))
+    return declare(Right("action", action, entity_in, entity, seen, anywhere=anywhere))
 
 
 def right_of(view: Any) -> Right | None:

@@ -37,7 +37,7 @@ def _whole(text: str) -> int:
     return int(text) if text.isdigit() else 0
 
 
-@needs("view")
+@needs("view", anywhere=True)
 def runs(request: HttpRequest) -> HttpResponse:
     """All runs, newest first."""
     rows = Run.objects.order_by("-id")
@@ -69,7 +69,7 @@ def run_or_404(number: int) -> Run:
     return row
 
 
-@needs("view")
+@needs("view", anywhere=True)
 def run(request: HttpRequest, number: int) -> HttpResponse:
     """One run: its plan, what it wrote, why, and what it left."""
     row = run_or_404(number)
@@ -180,7 +180,7 @@ def sync_now(request: HttpRequest) -> HttpResponse:
     return begin(request, work, label, "/runs", opens_run=True)
 
 
-@needs("view")
+@needs("view", anywhere=True)
 def journal(request: HttpRequest) -> HttpResponse:
     """What was written, newest first; found by name, record, system and state."""
     asked = {

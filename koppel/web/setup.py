@@ -20,7 +20,6 @@ from koppel.store.people import ACTIONS, ANY
 from koppel.sync.rule import Rule
 from koppel.web import audited, rulebook
 from koppel.web.errands import begin
-from koppel.web.interface_pdf import interface_pdf
 from koppel.web.notes import note, trouble
 from koppel.web.rights import looked, needs, who
 from koppel.web.service import current
@@ -162,6 +161,9 @@ def interface(request: HttpRequest) -> HttpResponse:
         "made_at": datetime.now().astimezone(),
     }
     if request.GET.get("as") == "pdf":
+        # What draws PDFs is large, and few processes ever do.
+        from koppel.web.interface_pdf import interface_pdf
+
         answer = HttpResponse(interface_pdf(**context), content_type="application/pdf")
         answer.headers["Content-Disposition"] = 'attachment; filename="interface.pdf"'
         return answer

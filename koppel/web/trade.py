@@ -116,7 +116,7 @@ CUSTOMERS = Listing(
 )  # fmt: skip
 
 
-@needs("view", entity="partner")
+@needs("view", entity="partner", anywhere=True)
 def customers(request: HttpRequest) -> HttpResponse:
     """All customers and prospects of both systems."""
     return show(request, CUSTOMERS, today())
@@ -162,13 +162,13 @@ PRODUCTS = Listing(
 )
 
 
-@needs("figures")
+@needs("figures", anywhere=True)
 def products(request: HttpRequest) -> HttpResponse:
     """All products of the ERP."""
     return show(request, PRODUCTS, today())
 
 
-@needs("figures")
+@needs("figures", anywhere=True)
 def product(request: HttpRequest, number: int) -> HttpResponse:
     """One product: price, stock, and who bought it last."""
     row = get_object_or_404(Article, id=number)
@@ -253,13 +253,13 @@ ORDERS = Listing(
 )  # fmt: skip
 
 
-@needs("figures")
+@needs("figures", anywhere=True)
 def orders(request: HttpRequest) -> HttpResponse:
     """All orders of the ERP; quotes and opportunities of the CRM."""
     return show(request, ORDERS, today())
 
 
-@needs("figures", seen=True)
+@needs("figures", seen=True, anywhere=True)
 def sale(request: HttpRequest, number: int) -> HttpResponse:
     """One order with the state of every line, its deliveries and invoices."""
     row = get_object_or_404(Sale, id=number)
@@ -364,13 +364,13 @@ INVOICES = Listing(
 )
 
 
-@needs("figures")
+@needs("figures", anywhere=True)
 def invoices(request: HttpRequest) -> HttpResponse:
     """All invoices and credit notes."""
     return show(request, INVOICES, today())
 
 
-@needs("figures", seen=True)
+@needs("figures", seen=True, anywhere=True)
 def invoice(request: HttpRequest, number: int) -> HttpResponse:
     """One invoice with its lines and orders."""
     row = get_object_or_404(Bill, id=number)
@@ -434,7 +434,7 @@ def keep_filter(request: HttpRequest, page: str) -> HttpResponse:
     return redirect(f"{reverse(page)}?{query}" if query else reverse(page))
 
 
-@needs("export")
+@needs("export", anywhere=True)
 def export(request: HttpRequest, page: str) -> HttpResponse:
     """A list as a file, with the filters and the sorting of the page."""
     listing = LISTINGS.get(page)

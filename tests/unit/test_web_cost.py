@@ -13,13 +13,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from koppel.connectors import registry
-from koppel.engine import Engine
 from koppel.engine.lines import Lines
-from koppel.engine.watch import Watch
 from koppel.store import Store, open_store
 from koppel.store.searching import name_key, searchable
 from koppel.store.seen_models import Article, Bill, Customer, Person, Sale, SaleLine
 from koppel.web import service
+from koppel.web.front import Elsewhere
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 MANY = 70
@@ -35,8 +34,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     for side in ("crm", "erp"):
         found.connections.put(side, side=side, type="memory", config={}, secrets={})
     _fill(found)
-    watch = Watch(lambda: Engine(found), lambda: NOW)
-    service.use(service.Service(found, Lines(found, registry.connect), watch, lambda: NOW))
+    service.use(service.Service(found, Lines(found, registry.connect), Elsewhere(), lambda: NOW))
     yield found
     service._current.clear()
     found.close()
