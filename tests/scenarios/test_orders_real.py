@@ -16,7 +16,7 @@ from koppel.testing.chaos import FaultPlan, FaultyConnector
 from tests.scenarios.real import PARTY
 from tests.scenarios.real_orders import QUOTE, SALE, RealSales
 
-pytestmark = [pytest.mark.tryton, pytest.mark.creme, pytest.mark.xdist_group("real")]
+pytestmark = [pytest.mark.tryton, pytest.mark.creme, pytest.mark.xdist_group("sales")]
 
 
 def assert_one_whole_order(selling: RealSales, quote: str, where: str = "") -> Record:

@@ -19,7 +19,7 @@ from lab.tryton_sales_human import TrytonSalesHuman
 from tests.scenarios.real import PARTY
 from tests.scenarios.real_orders import QUOTE, RealSales
 
-pytestmark = [pytest.mark.tryton, pytest.mark.creme, pytest.mark.xdist_group("real")]
+pytestmark = [pytest.mark.tryton, pytest.mark.creme, pytest.mark.xdist_group("sales")]
 
 TODAY = date.today()
 
