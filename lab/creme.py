@@ -21,6 +21,7 @@ from typing import Any
 
 from lab import process
 from lab.attached import PARENT
+from lab.clock import CLOCK
 from lab.process import quiet
 from lab.system import ROOT, LabError, Progress, Running, free_port, lab_folder
 
@@ -41,8 +42,12 @@ class Creme:
     name = "creme"
 
     def __init__(self, *, attached: bool = False) -> None:
-        """`attached`: the servers started by this object end when this process ends."""
+        """`attached`: the servers started by this object end when this process ends.
+
+        They are so many seconds `ahead` of everybody else (less than none: behind).
+        """
         self.attached = attached
+        self.ahead = 0.0
 
     @property
     def folder(self) -> Path:
@@ -221,6 +226,7 @@ class Creme:
         return {
             **self.environment(folder),
             **({PARENT: str(os.getpid())} if self.attached else {}),
+            CLOCK: str(self.ahead),
             "CREME_URL": str(facts["url"]),
             "KOPPEL_URL": str(facts["koppel_url"]),
             "KOPPEL_HINT_SECRET": str(facts["hint_secret"]),

@@ -23,6 +23,7 @@ import urllib.request
 from pathlib import Path
 
 from lab import process
+from lab.clock import CLOCK
 from lab.system import ROOT, LabError, Progress, Running, free_port, lab_folder
 
 DATABASE = "koppel"
@@ -44,8 +45,14 @@ class TrytonLab:
     name = "tryton"
 
     def __init__(self, *, attached: bool = False) -> None:
-        """`attached`: the servers started by this object end when this process ends."""
+        """`attached`: the servers started by this object end when this process ends.
+
+        They are so many seconds `ahead` of everybody else (less than none: behind), and stamp in
+        the time of `zone`.
+        """
         self.attached = attached
+        self.ahead = 0.0
+        self.zone = "UTC"
 
     @property
     def folder(self) -> Path:
@@ -209,7 +216,8 @@ class TrytonLab:
         return {
             **keep,
             **extra,
-            "TZ": "UTC",
+            "TZ": self.zone,
+            CLOCK: str(self.ahead),
             "LC_ALL": "C.UTF-8",
             "PYTHONPATH": str(ROOT),
             "TRYTOND_DATABASE__URI": "sqlite://",

@@ -12,6 +12,7 @@ from django.core.wsgi import get_wsgi_application
 from waitress import serve
 
 from lab.attached import end_with_parent
+from lab.clock import set_clock
 
 THREADS = 8
 
@@ -22,6 +23,7 @@ def main() -> None:
     arguments.add_argument("--folder", required=True)
     options = arguments.parse_args()
     end_with_parent()
+    set_clock()
     application = get_wsgi_application()
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     serve(

@@ -22,6 +22,8 @@ from typing import Any
 
 import waitress
 
+from lab.clock import set_clock
+
 THREADS = 8
 LOOK_SECONDS = 0.5
 
@@ -68,6 +70,7 @@ def main() -> None:
     parser.add_argument("--folder", required=True)
     parser.add_argument("--database", required=True)
     options = parser.parse_args()
+    set_clock()
     # Tryton reads this when its application is imported, and loads the database before serving.
     os.environ["TRYTOND_DATABASE_NAMES"] = options.database
     from trytond.application import app

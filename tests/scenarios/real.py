@@ -182,6 +182,18 @@ class RealPair:
                 serving.send_signal(signal.SIGTERM)
                 serving.wait(60)
 
+    def set_clocks(self, crm: float = 0.0, erp: float = 0.0, zone: str = "UTC") -> None:
+        """Start both anew, so many seconds ahead; the ERP stamps in the time of `zone`."""
+        if self._creme.ahead != crm:
+            self._creme.ahead = crm
+            self._creme.stop(self.instance)
+            self.creme = self._creme.start(self.instance, koppel_url=self.url)
+        if (self._tryton.ahead, self._tryton.zone) != (erp, zone):
+            self._tryton.ahead, self._tryton.zone = erp, zone
+            self._tryton.stop(self.instance)
+            port = int(self.tryton.extra["port"])
+            self.tryton = self._tryton.start(self.instance, port=port)
+
     def stop(self) -> None:
         """Stop both systems and remove what they leave."""
         for system, running in ((self._creme, self.creme), (self._tryton, self.tryton)):

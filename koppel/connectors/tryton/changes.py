@@ -1,8 +1,8 @@
 """What has changed since a cursor.
 
 * A cursor is a moment of the database's own clock. Time stamps in Tryton are those of the start of
-  a transaction, so a record may appear behind the cursor: each pass looks back by the overlap and
-  tells a record again, with its version.
+  a transaction, so a record may appear behind the cursor: each pass looks back by the overlap
+  (`looking_back`) and tells a record again, with its version.
 * Within a pass records come in the order of their ids; the pass ends where it began in time.
 * What no time stamp shows is left to the sweep (`Reader.ids`): a child or an employment that was
   deleted directly, an employment whose end date passes.
@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from koppel.connectors.base import Change, ChangePage, Cursor
+from koppel.connectors.tryton.looking_back import start_of_pass
 from koppel.connectors.tryton.reading import ANY_STATE, Domain, Reader
 from koppel.connectors.tryton.records import newest_stamp, stamp_names
 from koppel.connectors.tryton.rpc import TrytonSession
@@ -93,7 +94,7 @@ class ChangeReader:
         if place.since is None:
             changes, last = self._everything(resource, place.last, limit)
         else:
-            start = place.since - self._overlap
+            start = start_of_pass(place.since, until, self._overlap, self._zone)
             changes, last = self._since(resource, start, place.last, limit)
         if last is None:
             return ChangePage(changes=changes, cursor=_written(_Place(since=until)))

@@ -27,6 +27,7 @@ from koppel.connectors.base import (
     Resource,
 )
 from koppel.connectors.tryton.codes import Codes
+from koppel.connectors.tryton.looking_back import start_of_pass
 from koppel.connectors.tryton.rpc import TrytonSession
 from koppel.errors import Defect, NeedsUser
 
@@ -230,8 +231,7 @@ class Documents:
         if place.since is None:
             answer = self._call(resource, "koppel_versions", place.last, limit)
         else:
-            start = place.since - self._overlap
-            answer = self._call(resource, "koppel_changed", start, place.last, limit)
+            answer = self._changed(resource, place.since, place, limit)
         rows, until = answer["rows"], place.until or answer["at"]
         changes = [
             Change(
@@ -246,6 +246,16 @@ class Documents:
             return ChangePage(changes=tuple(changes), cursor=_written(_Place(since=until)))
         following = _Place(since=place.since, until=until, last=rows[-1][0])
         return ChangePage(changes=tuple(changes), cursor=_written(following), more=True)
+
+    def _changed(self, resource: str, since: datetime, place: _Place, limit: int) -> Any:
+        # The clock comes with the answer: where it was set back, it is asked once more.
+        start = start_of_pass(since, place.until, self._overlap, self._zone)
+        answer = self._call(resource, "koppel_changed", start, place.last, limit)
+        now = place.until or answer["at"]
+        earlier = start_of_pass(since, now, self._overlap, self._zone)
+        if earlier < start:
+            answer = self._call(resource, "koppel_changed", earlier, place.last, limit)
+        return answer
 
     def _call(self, resource: str, method: str, *args: Any) -> Any:
         return self._session.call(self._shapes[resource].name, method, *args)
