@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from django.db import transaction
 
 from koppel.connectors.base import Change, ChangePage, Gone, IdPage, Record
 from koppel.engine.lines import Lane, Line
@@ -85,7 +86,11 @@ class _Known:
 
 
 class Intake:
-    """Takes one entity in, both sides."""
+    """Takes one entity in, both sides.
+
+    `guard` is called inside each transaction, and raises where another Koppel has taken the work
+    over: who was silent meanwhile must not say of a record what it read before.
+    """
 
     def __init__(
         self,
@@ -94,8 +99,10 @@ class Intake:
         run: Run,
         progress: Progress,
         pool: Callable[[int], Executor] = ThreadPoolExecutor,
+        guard: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
+        self._guard = guard
         self._line = line
         self._run = run
         self._pool = pool
@@ -176,6 +183,13 @@ class Intake:
         self._resolved()
         return self.work
 
+    def failed_before(self) -> None:
+        """What is in quarantine, once more: what it failed on may be over."""
+        for row in self._store.inbox.quarantine():
+            if row.entity == self._line.entity:
+                side: Side = "crm" if row.side == "crm" else "erp"
+                self._take(side, self._line.lanes[side], [Change(id=row.record)], forced=True)
+
     def newcomers(self, sides: Iterable[Side]) -> None:
         """What is new on these sides and not coupled: nobody is made where he stands already.
 
@@ -184,7 +198,8 @@ class Intake:
         for side in sides:
             lane = self._line.lanes[side]
             beside = self.work.beside.setdefault(side, set())
-            since = self._store.couplings.cursor(self._line.entity, side)
+            read = self.work.cursors.get(side)
+            since = read or self._store.couplings.cursor(self._line.entity, side)
             while True:
                 page = lane.connector.changes(lane.resource, since, PAGE)
                 known = self._known(side, {change.id for change in page.changes})
@@ -249,17 +264,22 @@ class Intake:
         latest = {change.id: change for change in changes}
         known = self._known(side, latest, forced=forced)
         wanted: list[str] = []
+        gone: list[str] = []
         for record, change in latest.items():
             if record in known.coupled:
                 self._coupled(side, lane, change, known)
             elif change.gone:
-                self._store.replica.remove(entity, side, [record])
+                gone.append(record)
             elif known.idle(change):
                 self.work.echoes += 1
             else:
                 wanted.append(record)
-        if wanted:
-            self._replicate(side, lane, fetch(wanted), known.stuck)
+        fetched = fetch(wanted) if wanted else {}
+        if gone or fetched:
+            with transaction.atomic():
+                self._guard()
+                self._store.replica.remove(entity, side, gone)
+                self._replicate(side, lane, fetched, known.stuck)
         self._progress(f"reading {entity} from {lane.name}", len(latest))
 
     def _coupled(self, side: Side, lane: Lane, change: Change, known: _Known) -> None:
@@ -366,6 +386,15 @@ class Intake:
             self._store.inbox.wait(self._line.entity, side, found.id, reason=str(error))
         else:
             self._store.inbox.done_waiting(self._line.entity, side, [found.id])
+
+
+def put_back(line: Line, side: Side) -> str:
+    """Why a plan is held that would carry what a backup holds across."""
+    return (
+        f"{line.lanes[side].name} knows nothing of changes that were read from it before: it seems "
+        f"to have been put back from a backup. What it holds of {line.entity} records now would "
+        "replace what was entered since."
+    )
 
 
 def _ids_ahead(lane: Lane, caller: Executor) -> Iterator[IdPage]:

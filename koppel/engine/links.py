@@ -50,10 +50,10 @@ class Links:
                     if self._run is not None and left
                     else {}
                 )
+                over = self._over(entity, known.values())
                 for native in missing:
-                    self._couplings[entity, lane.side, native] = (
-                        known[native][0] if native in known else planned.get(native)
-                    )
+                    link = known[native][0] if native in known else planned.get(native)
+                    self._couplings[entity, lane.side, native] = None if link in over else link
 
     def country_of(self, entity: str, coupling: str) -> str | None:
         """The country (alpha-2) of a coupled record, planned ones included: the ERP's word first.
@@ -120,7 +120,16 @@ class Links:
     def _find(self, entity: str, side: Side, record: str) -> str | None:
         known = self._store.couplings.versions(entity, side, [record]).get(record)
         if known is not None:
-            return known[0]
+            return known[0] if known[0] not in self._over(entity, [known]) else None
         if self._run is None:
             return None
         return self._store.runs.planned_link(self._run, entity, side, [record]).get(record)
+
+    def _over(self, entity: str, known: Iterable[tuple[str, str, str]]) -> set[str]:
+        """Those of the couplings that are over, or will be with this plan: nothing is made there."""
+        states = {coupling: state for coupling, _, state in known}
+        over = {coupling for coupling, state in states.items() if state in ("parted", "undone")}
+        left = [coupling for coupling in states if coupling not in over]
+        if left and self._run is not None:
+            over |= self._store.runs.planned_ends(self._run, entity, left)
+        return over

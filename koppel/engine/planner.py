@@ -383,6 +383,7 @@ class Planner:
             records = [row.record for row in page]
             held = pairs.paired(side, records)
             held |= inbox.under_review(self._line.entity, side, records)
+            held |= self._store.couplings.versions(self._line.entity, side, records).keys()
             self._mapped = {side: self._intake.mapped(side, set(records) - held)}
             for row in page:
                 if (
@@ -405,6 +406,7 @@ class Planner:
                 reason=f"waits for {waits.split(':')[0]}",
                 waits_for=waits,
             )
+            self._store.inbox.healed(self._line.entity, side, [content.id])
             return
         views: dict[Side, View] = {side: view, other(side): View(presence="none")}
         decision = decide(self._line.rule, views["crm"], views["erp"])

@@ -16,7 +16,7 @@ from koppel.connectors.base import Connector, Health, Record
 from koppel.engine import seen
 from koppel.engine.collector import relieve_collector
 from koppel.engine.executor import Again, Boundary, Executor, Pool, no_boundary, recover_open
-from koppel.engine.intake import Intake, Progress, Work
+from koppel.engine.intake import Intake, Progress, Work, put_back
 from koppel.engine.lines import Connect, Line, Lines
 from koppel.engine.planner import Planner, steps_of
 from koppel.engine.standing import moved_since
@@ -26,13 +26,16 @@ from koppel.errors import KoppelError, NeedsUser, TryLater
 from koppel.store import Store
 from koppel.store.models import Run
 from koppel.sync.guards import PlanCounts, check_guards
-from koppel.sync.rule import SIDES, Side
+from koppel.sync.rule import SIDES, Side, other
 
 PASSES = 3
 """Stale writes, followed merges and children whose parent arrived are taken up in the same run."""
 
 _ROUTINE = ("poll", "hint")
 """What triggers runs all the time: they are kept only if they had something to do."""
+
+_ENDS = {"uncouple", "delete"}
+"""Kinds of steps that end a pair."""
 
 Selection = Mapping[str, Mapping[Side, Sequence[str]]]
 """Entity -> side -> native ids: synchronise just these."""
@@ -238,11 +241,14 @@ class Engine:
         for line in lines:
             intake = self._take_in(run, line, selection, sweep, connections)
             work = intake.work
+            if any(_ENDS & counts.get(parent, {}).keys() for parent in line.parents):
+                # A child that was refused for want of its parent waits for another one by now.
+                intake.failed_before()
             made = self._steps(run, line, intake)
             counts[line.entity] = {**made, "read": work.read, "echoes": work.echoes}
             cursors += [[line.entity, side, value] for side, value in work.cursors.items()]
             reasons += check_guards(line.rule.guards, self._counts(line, made, work))
-            reasons += [_put_back(line, side) for side in SIDES if side in work.anew]
+            reasons += [put_back(line, side) for side in SIDES if side in work.anew]
             self._boundary(f"planned {line.entity}")
         reasons += drift
         self.store.runs.update(
@@ -262,7 +268,7 @@ class Engine:
         sweep: bool,
         connections: Collection[str] | None,
     ) -> Intake:
-        intake = Intake(self.store, line, run, self.progress, self._pool)
+        intake = self._intake(run, line)
         if selection is not None:
             chosen = selection.get(line.entity, {})
             # Who names a record wants it in step now, also with what no poll has found yet.
@@ -278,11 +284,17 @@ class Engine:
             sides = self._to_sweep(line, sweep)
             intake.changes(read)
             intake.sweep([s for s in read if s in sides or s in intake.work.anew])
-        unread = [side for side in line.lanes if side not in read]
-        if unread and self.store.replica.any_fresh(line.entity):
-            # Something is to be coupled or made: who stands on the side that was not read?
-            intake.newcomers(unread)
+        # Something is to be coupled or made: who stands on the other side, or came there since it
+        # was read?
+        for side in line.lanes:
+            new = side not in read or side != read[-1]
+            if new and self.store.replica.any_fresh(line.entity, other(side)):
+                intake.newcomers([side])
         return intake
+
+    def _intake(self, run: Run, line: Line) -> Intake:
+        guard = self._leases.guard
+        return Intake(self.store, line, run, self.progress, self._pool, guard)
 
     def _to_sweep(self, line: Line, sweep: bool) -> list[Side]:
         """The sides whose deletes no change tells of: by their nature, or as reading began anew.
@@ -376,7 +388,7 @@ class Engine:
                     side: [r for e, s, r in sorted(left) if (e, s) == (line.entity, side)]
                     for side in SIDES
                 }
-                intake = Intake(self.store, line, run, self.progress, self._pool)
+                intake = self._intake(run, line)
                 intake.work.given = {
                     (side, record): found
                     for (entity, side, record), found in owing.items()
@@ -463,14 +475,6 @@ class Engine:
     def close(self) -> None:
         """Close all connectors."""
         self.lines.close()
-
-
-def _put_back(line: Line, side: Side) -> str:
-    return (
-        f"{line.lanes[side].name} knows nothing of changes that were read from it before: it seems "
-        f"to have been put back from a backup. What it holds of {line.entity} records now would "
-        "replace what was entered since."
-    )
 
 
 def _plain(selection: Selection | None) -> dict[str, Any] | None:

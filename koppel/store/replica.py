@@ -167,9 +167,11 @@ class ReplicaStore:
             if len(rows) < page:
                 return
 
-    def any_fresh(self, entity: str) -> bool:
-        """Is there an uncoupled record that no plan has dealt with yet?"""
-        return bool(bulk.ask(f"SELECT 1 FROM store_replica WHERE {_FRESH} LIMIT 1", entity))
+    def any_fresh(self, entity: str, side: Side | None = None) -> bool:
+        """Is there an uncoupled record (of that side) that no plan has dealt with yet?"""
+        here, params = (" AND side = %s", [side]) if side else ("", [])
+        sql = f"SELECT 1 FROM store_replica WHERE {_FRESH}{here} LIMIT 1"
+        return bool(bulk.ask(sql, entity, *params))
 
     def count(self, entity: str, side: Side, *, coupled: bool | None = None) -> int:
         """How many records are known of a side."""

@@ -236,6 +236,14 @@ class RunStore:
         )
         return dict(bulk.select(sql, records, run.id, entity))
 
+    def planned_ends(self, run: Run, entity: str, couplings: Sequence[str]) -> set[str]:
+        """Those of the couplings that this plan is going to end."""
+        sql = (
+            "SELECT coupling FROM store_step WHERE run_id = %s AND entity = %s"
+            " AND kind IN ('uncouple', 'delete') AND coupling IN ({ids})"
+        )
+        return {coupling for (coupling,) in bulk.select(sql, couplings, run.id, entity)}
+
 
 def meet(one: str, other: str) -> bool:
     """Are two runs about a common pair? An empty scope is about all."""

@@ -255,6 +255,10 @@ class _Pair(Struct, frozen=True, kw_only=True):
         known = base is not None and all(name in base for name in self.unit.fields)
         return known and not self.forced and self.moved(side)
 
+    def followed(self, side: Side) -> bool:
+        """Does the pair stand at another record of this side, which one was merged into?"""
+        return self.view(side).base is None and self.view(other(side)).base is not None
+
     def empty(self, side: Side) -> bool:
         return all(is_empty(self.now(side, name)) for name in self.unit.fields)
 
@@ -354,7 +358,8 @@ def _owned(outcome: _Outcome, pair: _Pair, owner: Side) -> None:
         why = f"{title}, where it was cleared; so the {LABEL[target]} clears it."
     else:
         why = f"{title}; the {LABEL[target]} receives its value."
-    _carry(outcome, pair, target, why, notice=edited or pair.forced)
+    notice = edited or pair.forced or pair.followed(target)
+    _carry(outcome, pair, target, why, notice=notice)
 
 
 def _shared(outcome: _Outcome, pair: _Pair) -> None:
@@ -372,7 +377,8 @@ def _shared(outcome: _Outcome, pair: _Pair) -> None:
         outcome.conflicts.append(_conflict(pair, why))
     else:
         loser = other(winner)
-        _carry(outcome, pair, loser, why, notice=not first or pair.edited(loser))
+        notice = not first or pair.edited(loser) or pair.followed(loser)
+        _carry(outcome, pair, loser, why, notice=notice)
 
 
 def _winner(pair: _Pair) -> tuple[Side | None, str]:

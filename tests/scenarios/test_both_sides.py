@@ -10,7 +10,13 @@ import pytest
 
 from koppel.connectors.memory_system import MemorySystem, Row
 from koppel.errors import Interrupted
-from koppel.testing.generated import ERP_RESOURCES, crm_fields, erp_fields, partners
+from koppel.testing.generated import (
+    ERP_RESOURCES,
+    contact_fields,
+    crm_fields,
+    erp_fields,
+    partners,
+)
 from tests.scenarios.pair import PairOfSystems, make_pair
 
 
@@ -125,3 +131,23 @@ def test_a_record_deleted_after_a_stopped_first_run_is_not_made_in_the_other_sys
     pair.crm_human.delete("organisation", crm)
     assert pair.sync().counts["writes"] == 0
     assert not pair.erp.table("party").rows
+
+
+def test_a_contact_of_a_partner_whose_pair_is_over_waits_and_is_not_refused(
+    pair: PairOfSystems,
+) -> None:
+    partner = next(iter(partners(1, contacts=1)))
+    erp = pair.erp_human.create("party", erp_fields(partner))
+    pair.sync()
+    (row,) = pair.store.couplings.each("partner")
+    pair.crm_human.delete("organisation", str(row.crm_id))
+    person = contact_fields(partner.contacts[0], "party", erp)
+    pair.erp_human.create("contact", person)
+    for _ in range(3):
+        pair.sync()
+    pair.erp_human.create("contact", {**person, "first_name": "Somebody", "last_name": "Else"})
+    for _ in range(3):
+        assert pair.sync().counts["writes"] == 0
+    assert pair.store.inbox.quarantine() == []
+    assert pair.store.couplings.count("contact") == 0
+    assert len(pair.store.inbox.all_pending()) == 2

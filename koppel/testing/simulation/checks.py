@@ -146,7 +146,11 @@ def _orders(world: World) -> Iterator[str]:
 
 
 def _order(world: World, quote: str, sales: list[Any]) -> Iterator[str]:
-    row = Process.objects.filter(kind=TRANSFER, subject=f"{QUOTE}/{quote}").order_by("id").last()
+    row = (
+        Process.objects.filter(kind=TRANSFER, subject=f"{QUOTE}/{quote}")
+        .order_by("made_at", "id")
+        .last()
+    )
     if len(sales) > 1:
         yield f"quote {quote} is {len(sales)} orders"
     if row is None:

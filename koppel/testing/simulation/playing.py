@@ -231,7 +231,7 @@ def _rest(world: World) -> list[str]:
 def _again(world: World) -> None:
     """A person hands an order over again that a defect has stopped."""
     for quote in world.quotes:
-        row = Process.objects.filter(subject=f"{QUOTE}/{quote}").order_by("id").last()
+        row = Process.objects.filter(subject=f"{QUOTE}/{quote}").order_by("made_at", "id").last()
         if row is not None and row.state == "failed":
             world.work(partial(world.orders.transfer, QUOTE, quote, user="somebody"))
 

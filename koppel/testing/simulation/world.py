@@ -378,6 +378,10 @@ class World:
             return ""
         snapshot, entered, quotes = self._backups[side][pick % len(self._backups[side])]
         self.away.clear()
+        if self._ends_with_ours(side):
+            # Koppel looks every few seconds: it has seen where its own last write stands. If not,
+            # a backup of just before it is told from what Koppel read only by an audit.
+            self.work(self.sync)
         self.systems[side].put_back(snapshot)
         self.people.ledger.put_back(side, entered)
         if side == "crm":
@@ -394,6 +398,11 @@ class World:
         if new and not at_once:
             self.say(f"    {self.people.act(new)}")
         return f"the {side} is put back from a backup"
+
+    def _ends_with_ours(self, side: Side) -> bool:
+        """Is what was done last in some table of that side a write of Koppel's?"""
+        logs = [table.log for table in self.systems[side].tables.values()]
+        return any(log[-1].by == "koppel" for log in logs if log)
 
     # orders
 
