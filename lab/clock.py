@@ -1,4 +1,4 @@
-"""A clock that differs: a server of the lab lives so many seconds ahead of everybody else, or behind.
+"""A clock that differs: a server of the lab lives so many seconds ahead of all others, or behind.
 
 It runs inside the real systems' environments, before anything else of theirs is imported. What
 counts elapsed time (`time.monotonic`) goes on as it does.

@@ -126,7 +126,7 @@ class Links:
         return self._store.runs.planned_link(self._run, entity, side, [record]).get(record)
 
     def _over(self, entity: str, known: Iterable[tuple[str, str, str]]) -> set[str]:
-        """Those of the couplings that are over, or will be with this plan: nothing is made there."""
+        """Those of them that are over, or will be with this plan: nothing is made there."""
         states = {coupling: state for coupling, _, state in known}
         over = {coupling for coupling, state in states.items() if state in ("parted", "undone")}
         left = [coupling for coupling in states if coupling not in over]

@@ -1,4 +1,4 @@
-"""Clocks of the real systems themselves: ten minutes off, set back, and the hour that comes twice."""
+"""The clocks of the real systems: ten minutes off, set right, and the hour that comes twice."""
 
 from __future__ import annotations
 
