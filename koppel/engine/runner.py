@@ -274,7 +274,7 @@ class Engine:
             # Who names a record wants it in step now, also with what no poll has found yet.
             asked = run.trigger not in _ROUTINE
             intake.only({side: list(ids) for side, ids in chosen.items()}, both=asked)
-            read: list[Side] = []
+            last: list[Side] = []
         else:
             read = [
                 side
@@ -283,12 +283,13 @@ class Engine:
             ]
             sides = self._to_sweep(line, sweep)
             intake.changes(read)
-            intake.sweep([s for s in read if s in sides or s in intake.work.anew])
+            swept = [s for s in read if s in sides or s in intake.work.anew]
+            intake.sweep(swept)
+            last = (swept or read)[-1:]
         # Something is to be coupled or made: who stands on the other side, or came there since it
         # was read?
         for side in line.lanes:
-            new = side not in read or side != read[-1]
-            if new and self.store.replica.any_fresh(line.entity, other(side)):
+            if side not in last and self.store.replica.any_fresh(line.entity, other(side)):
                 intake.newcomers([side])
         return intake
 
