@@ -1,4 +1,4 @@
-"""Simulated lives: a few hundred seeds, and every life that ever failed.
+"""Simulated lives: the first seeds, and every life that ever failed.
 
 `make chaos` plays thousands of others. A life that fails there is made short and put into `kept/`.
 """
@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from koppel.engine.intake import Intake
+from koppel.testing.simulation import IN_EVERY_RUN
 from koppel.testing.simulation.events import draw
 from koppel.testing.simulation.playing import Result, Stage, load, save, shrink
 
 KEPT = sorted((Path(__file__).parent / "kept").glob("*.json"))
-GROUPS, SEEDS = 5, 20
+SEEDS = 50
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def test_a_life_that_once_failed_ends_well(stage: Stage, path: Path) -> None:
     assert_all_is_well(stage.play(load(path)))
 
 
-@pytest.mark.parametrize("group", range(GROUPS))
+@pytest.mark.parametrize("group", range(IN_EVERY_RUN // SEEDS))
 def test_whatever_happens_both_sides_agree_and_nothing_is_lost_or_doubled(
     stage: Stage, group: int
 ) -> None:

@@ -5,3 +5,6 @@ kills at any boundary, a store that fails, a second worker, days of outage, back
 from one seed, played against the real engine and the real order processes, and then, at rest,
 checked (`checks`). A life that fails is made short and kept as a scenario.
 """
+
+IN_EVERY_RUN = 2_000
+"""Lives that each run of the tests plays, from the first seed on."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from koppel.testing.simulation import IN_EVERY_RUN
+
 KEPT = Path("tests/scenarios/kept")
 
 _TROUBLES = {
@@ -91,7 +93,8 @@ python -m koppel.testing.simulation --show 4711
 `make test` plays the first {short} seeds. The same kinds of trouble are brought upon real systems,
 over HTTP through a proxy that fails on demand, by SIGKILL, and on PostgreSQL:
 `tests/scenarios/test_real_kill.py`, `tests/scenarios/test_taken_for_dead.py`,
-`tests/scenarios/test_real_trouble.py`.
+`tests/scenarios/test_real_trouble.py`. Their own clocks are set, ten minutes off and through the
+hour that comes twice in autumn: `tests/scenarios/test_real_clocks.py`.
 
 ## The last long run
 
@@ -121,7 +124,7 @@ def write(
     """Write the page from the counts of a run in which no life failed."""
     path.write_text(
         _PAGE.format(
-            short=100,
+            short=f"{IN_EVERY_RUN:,}",
             day=f"{datetime.now(UTC):%Y-%m-%d}",
             seeds=f"{seeds:,}",
             first=start,
