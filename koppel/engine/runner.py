@@ -251,14 +251,14 @@ class Engine:
             reasons += [put_back(line, side) for side in SIDES if side in work.anew]
             self._boundary(f"planned {line.entity}")
         reasons += drift
-        self.store.runs.update(
-            run,
-            counts=counts,
-            cursors=cursors,
-            reasons=reasons,
-            state="held" if reasons else "ready",
-        )
-        self.store.runs.supersede(run)
+        state = "held" if reasons else "ready"
+        with transaction.atomic():
+            # What another Koppel has done meanwhile is not in this plan.
+            self._leases.guard()
+            self.store.runs.update(
+                run, counts=counts, cursors=cursors, reasons=reasons, state=state
+            )
+            self.store.runs.supersede(run)
 
     def _take_in(
         self,
