@@ -179,7 +179,9 @@ class Demo:
         if anew:
             self.tryton.reset(self.name, "demo")
         port = self.options.ports["tryton"]
-        self._running["tryton"] = running = self.tryton.start(self.name, "demo", port)
+        self._running["tryton"] = running = self.tryton.start(
+            self.name, "demo", port, koppel_url=self._url()
+        )
         row.done(f"runs on {running.url}")
 
     def _start_creme(self, row: Row, anew: bool) -> None:

@@ -10,10 +10,12 @@ a user application key opens only Tryton's REST interface, which has no stale-wr
 from __future__ import annotations
 
 import argparse
+import configparser
 import contextlib
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import sqlite3
 import sys
@@ -84,9 +86,16 @@ class TrytonLab:
             self._make(template, progress)
 
     def start(
-        self, instance: str = "demo", template: str = "demo", port: int | None = None
+        self,
+        instance: str = "demo",
+        template: str = "demo",
+        port: int | None = None,
+        koppel_url: str = "",
     ) -> Running:
-        """Start an instance and wait until it answers; one that runs already is given back."""
+        """Start an instance and wait until it answers; one that runs already is given back.
+
+        `koppel_url`: where Koppel will be, for the card; Koppel gets a secret for it.
+        """
         folder = self._run_folder(instance)
         if process.running_pid(folder) is not None:
             running = self._running(folder)
@@ -102,7 +111,7 @@ class TrytonLab:
         if port is None:
             port = free_port()
         process.check_port(port, self.name)
-        _write_config(folder)
+        _write_config(folder, koppel_url)
         (folder / "port").write_text(str(port))
         log = folder / "server.log"
         command = [
@@ -252,6 +261,7 @@ class TrytonLab:
                 "database": DATABASE,
                 "username": USER[0],
                 "password": USER[1],
+                **_hint_secret(folder),
             },
             folder=folder,
             pid=pid,
@@ -269,7 +279,16 @@ def _ask_version(port: int) -> str:
         return str(json.load(answer)["result"])
 
 
-def _write_config(folder: Path) -> None:
+def _hint_secret(folder: Path) -> dict[str, str]:
+    """What Koppel needs for the card, where Tryton knows Koppel."""
+    found = configparser.ConfigParser(interpolation=None)
+    found.read(folder / "trytond.conf")
+    return {"hint_secret": found["koppel"]["secret"]} if found.has_section("koppel") else {}
+
+
+def _write_config(folder: Path, koppel_url: str) -> None:
+    secret = _hint_secret(folder).get("hint_secret") or secrets.token_urlsafe(32)
+    card = f"[koppel]\nurl = {koppel_url}\nsecret = {secret}\n" if koppel_url else ""
     (folder / "trytond.conf").write_text(
         "[database]\n"
         "uri = sqlite://\n"
@@ -279,6 +298,7 @@ def _write_config(folder: Path) -> None:
         "max_attempt = 1000\n"
         "[request]\n"
         "timeout = 120\n"
+        f"{card}"
     )
 
 

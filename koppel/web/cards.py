@@ -12,7 +12,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from koppel.processes.cards import BadLink, CardSettings, Claim, card_settings, read_link
+from koppel.processes.cards import (
+    ORDER,
+    BadLink,
+    CardSettings,
+    Claim,
+    card_settings,
+    read_link,
+)
+from koppel.store.models import OrderLink
+from koppel.store.seen_models import Bill, Sale, SaleLine
 from koppel.web.middleware import POLICY
 from koppel.web.records import rule_of
 from koppel.web.rights import SIGNED, declare
@@ -32,7 +41,38 @@ def card_page(request: HttpRequest, token: str) -> HttpResponse:
         return _framed(render(request, "web/card_over.html", status=401), settings)
     subject = f"{claim.entity} {claim.side} {claim.record}"
     service.store.audit_log.write(claim.user, "see card", subject)
+    if claim.entity == ORDER:
+        return _framed(render(request, "web/card_order.html", _order(claim)), settings)
     return _framed(render(request, "web/card.html", _card(claim)), settings)
+
+
+def _order(claim: Claim) -> dict[str, Any]:
+    """An order or quote: how it stands, line by line, and what became of it in the ERP."""
+    store = current().store
+    shown = Sale.objects.filter(side=claim.side, record=claim.record)
+    row = shown.exclude(kind="opportunity").first() or shown.first()
+    link = OrderLink.objects.filter(**{f"{claim.side}_id": claim.record}).first()
+    if row is None:
+        return {"claim": claim, "label": link.number or claim.record if link else claim.record}
+    party = store.seen.by_party(row.side, [row.party]).get(row.party)
+    there = None
+    if claim.side == "crm" and link is not None and link.erp_id:
+        there = Sale.objects.filter(side="erp", kind="order", record=link.erp_id).first()
+    erp = row if row.side == "erp" else there
+    return {
+        "claim": claim,
+        "label": row.number or row.title or row.record,
+        "row": row,
+        "there": there,
+        "customer": party,
+        "lines": SaleLine.objects.filter(sale=(erp or row).id).order_by("position"),
+        "bills": _bills(erp) if erp is not None and claim.figures else (),
+        "note": link.note if link is not None else "",
+    }
+
+
+def _bills(row: Sale) -> list[Bill]:
+    return [one for one in Bill.objects.filter(party=row.party) if row.record in one.sales]
 
 
 def _card(claim: Claim) -> dict[str, Any]:

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from koppel.web import api_cards, cards, events, inbox, interfaces, mappings, schedule_pages, setup
+from koppel.web import (
+    api_cards,
+    cards,
+    events,
+    hooks,
+    inbox,
+    interfaces,
+    mappings,
+    schedule_pages,
+    setup,
+)
 
 OPERATIONS = (api_cards,)
 """Modules that add operations to the interface: it has their addresses once they are imported."""
 
 PATHS: list[URLPattern] = [
     path("card/<str:token>", cards.card_page, name="card_page"),
+    path(
+        "api/card-link/<str:connection>/<str:resource>/<str:record>",
+        hooks.card_link,
+        name="card_link",
+    ),
     path("errands/<str:errand>/events", events.errand_events, name="errand_events"),
     path("runs/<int:number>/events", events.run_events, name="run_events"),
     path("inbox/changes/done", inbox.seen_to, name="seen_to"),

@@ -41,6 +41,13 @@ class Press(msgspec.Struct):
     user: str = ""
 
 
+class Wish(msgspec.Struct):
+    """The user of the sender who wants to see a card, and whether that one may see money."""
+
+    user: str = ""
+    figures: bool = False
+
+
 View = Callable[..., HttpResponse]
 
 
@@ -106,6 +113,28 @@ def card(request: HttpRequest, connection: str, resource: str, record: str) -> H
         told=False,
     )  # fmt: skip
     return JsonResponse({**told, "card": link.path})
+
+
+@declare(SIGNED)
+@csrf_exempt
+@require_POST
+def card_link(request: HttpRequest, connection: str, resource: str, record: str) -> HttpResponse:
+    """A link to a record's card, for a person of that system who asked for it just now."""
+    refusal = verified(request, connection, once=True)
+    if refusal is not None:
+        return refusal
+    try:
+        told = msgspec.json.decode(request.body or b"{}", type=Wish)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        return trouble(400, f"This cannot be read: {error}.")
+    service = current()
+    found = service.card_of(connection, resource, record)
+    if found is None:
+        return trouble(404, "No rule couples records of this kind.")
+    entity, side = found
+    user = f"{told.user or 'somebody'} in {connection}"
+    link = make_link(service.store, entity, side, record, user=user, figures=told.figures)
+    return JsonResponse({"ok": True, "card": link.path, "until": link.until.isoformat()})
 
 
 def _card(

@@ -11,6 +11,8 @@ from datetime import datetime
 from koppel.engine.lines import HINT_SECRET, Lines
 from koppel.engine.watch import Watching
 from koppel.errors import NeedsUser
+from koppel.processes.cards import ORDER
+from koppel.processes.settings import order_settings
 from koppel.store import Store
 from koppel.sync.rule import SIDES, Side
 from koppel.web.looks import Looks
@@ -42,6 +44,24 @@ class Service:
                     if mapper.resource == resource:
                         return rule.entity, side
         return None
+
+    def card_of(self, connection: str, resource: str, record: str) -> tuple[str, Side] | None:
+        """(entity, side) whose card shows a native record; orders have one, without a rule.
+
+        A person in the ERP may be kept as a party like any other: where the party is not known,
+        and a contact person under the same id is, it is the person's.
+        """
+        settings = order_settings(self.store)
+        if connection == settings.erp and resource == settings.erp_resource:
+            return ORDER, "erp"
+        found = self.entity_of(connection, resource)
+        if found == ("partner", "erp") and not self._knows("partner", record):
+            return ("contact", "erp") if self._knows("contact", record) else found
+        return found
+
+    def _knows(self, entity: str, record: str) -> bool:
+        coupled = self.store.couplings.by_record(entity, "erp", [record])
+        return bool(coupled or self.store.replica.get(entity, "erp", [record]))
 
     def signed(
         self,

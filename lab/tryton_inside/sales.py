@@ -138,6 +138,12 @@ def _drive(stories: Sequence[Story]) -> None:
     queue.delete(queue.search([]))
 
 
+def _today() -> dt.date:
+    """The company's day, by which Tryton dates and numbers: not ours in the hours at midnight."""
+    found: dt.date = Pool().get("ir.date").today()
+    return found
+
+
 def _ship(sales: Sequence[Any], days: dict[int, dt.date], *, whole: bool) -> None:
     shipment = Pool().get("stock.shipment.out")
     move = Pool().get("stock.move")
@@ -145,7 +151,7 @@ def _ship(sales: Sequence[Any], days: dict[int, dt.date], *, whole: bool) -> Non
     for one in sales:
         for sent in one.shipments:
             sent.effective_date = min(
-                days[one.id] + dt.timedelta(days=4), dt.date.today() - dt.timedelta(days=1)
+                days[one.id] + dt.timedelta(days=4), _today() - dt.timedelta(days=1)
             )
             found.append(sent)
     shipment.save(found)
@@ -184,7 +190,7 @@ def _pay(sales: Sequence[Any], days: dict[int, dt.date], share: Decimal) -> None
     for one in sales:
         for bill in one.invoices:
             amount = bill.currency.round(bill.amount_to_pay * share)
-            day = min(bill.invoice_date + dt.timedelta(days=7), dt.date.today())
+            day = min(bill.invoice_date + dt.timedelta(days=7), _today())
             paid = bill.pay_invoice(amount, method, day)
             if share == 1:
                 line.reconcile([*bill.lines_to_pay, *paid])
@@ -200,7 +206,7 @@ def _credit(sales: Sequence[Any], days: dict[int, dt.date]) -> None:
         if number:
             line = Pool().get("account.invoice.line")
             line.delete([part for part in credit.lines if part.type == "line"][1:])
-            invoice.write([credit], {"invoice_date": dt.date.today()})
+            invoice.write([credit], {"invoice_date": _today()})
             invoice.update_taxes([credit])
             invoice.post([credit])
 
@@ -216,7 +222,7 @@ def _dun(sales: Sequence[Any]) -> None:
         party.write([one.party], {"dunning_procedure": procedure.id})
         wanted[one.party.id] = level
     for run in range(3):
-        dunning.generate_dunnings(dt.date.today())
+        dunning.generate_dunnings(_today())
         due = dunning.search([("state", "=", "draft")])
         dunning.process([one for one in due if wanted.get(one.party.id, 0) > run])
         later = [one for one in due if wanted.get(one.party.id, 0) <= run + 1]

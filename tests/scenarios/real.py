@@ -49,7 +49,7 @@ class RealPair:
         for system in (self._creme, self._tryton):
             system.reset(self.instance, template)
         self.creme: Running = self._creme.start(self.instance, template, koppel_url=self.url)
-        self.tryton: Running = self._tryton.start(self.instance, template)
+        self.tryton: Running = self._tryton.start(self.instance, template, koppel_url=self.url)
 
     def settings(self) -> dict[str, str]:
         """The environment with which `koppel init` finds both systems."""
@@ -141,7 +141,7 @@ class RealPair:
     def connectors(self) -> Iterator[dict[str, Connector]]:
         """Connectors of the test's own, to look at what the systems hold."""
         crm = CremeConnector(self.creme.url, self.creme.koppel["token"])
-        erp = TrytonConnector(**self.tryton.koppel)
+        erp = TrytonConnector.from_config(self.tryton.koppel)
         try:
             yield {"crm": crm, "erp": erp}
         finally:

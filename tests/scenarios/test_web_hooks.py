@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from koppel.config import now
 from koppel.engine.lines import HINT_SECRET, Lines
 from koppel.engine.watch import Pace, Watch
 from koppel.errors import TryLater
+from koppel.store.seen_models import Sale, SaleLine
 from koppel.testing.generated import crm_fields, erp_fields, partners
 from koppel.web import service
 from tests.scenarios.pair import PairOfSystems
@@ -252,3 +254,68 @@ def test_koppels_pages_are_for_people_who_have_logged_in(sender: Sender) -> None
     assert row.label in sender.web.get(pages[1]).content.decode()
     assert sender.web.get("/couplings/nothing").status_code == 404
     assert sender.web.get("/healthz").json() == {"ok": True}
+
+
+# the card, for a person of a system
+
+
+def wish(sender: Sender, resource: str, record: str, **how: Any) -> Any:
+    # On the wall's clock: a link is made and read by the same one.
+    sender.pair.store.clock = now
+    told = {"user": "eva", "figures": True, "once": f"{time.monotonic_ns()}"}
+    return sender.call("POST", f"/api/card-link/erp/{resource}/{record}", told, **how)
+
+
+def test_a_person_of_a_system_gets_a_link_that_opens_without_a_sign_in(sender: Sender) -> None:
+    told = wish(sender, "party", sender.erp).json()
+    page = Client(SERVER_NAME="127.0.0.1").get(told["card"])
+    assert page.status_code == 200
+    assert sender.pair.erp.row("party", sender.erp).fields["name"] in page.content.decode()
+    said = [(one.user, one.action) for one in sender.pair.store.audit_log.recent(2)]
+    assert said == [("eva in erp", "see card"), ("eva in erp", "make card link")]
+
+
+def test_a_link_is_made_for_a_signed_wish_alone_and_once_for_each(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert wish(sender, "party", sender.erp, secret="another").status_code == 401
+    assert wish(sender, "party", sender.erp, age=301).status_code == 401
+    path = f"/api/card-link/erp/party/{sender.erp}"
+    second = time.time()
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: second)
+        assert sender.call("POST", path, {"user": "eva"}).status_code == 200
+        assert sender.call("POST", path, {"user": "eva"}).status_code == 401
+    assert wish(sender, "weather", "1").status_code == 404
+    assert sender.call("GET", path).status_code == 405
+
+
+def test_a_person_in_the_erp_is_shown_as_a_contact(sender: Sender) -> None:
+    fields = {"last_name": "Quast", "first_name": "Xanthippe", "party": sender.erp}
+    human, person = sender.pair.erp_human, sender.erp
+    while person == sender.erp:  # in Tryton both have ids of one kind; here each kind its own
+        person = human.create("contact", fields)
+    sender.pair.sync()
+    page = Client(SERVER_NAME="127.0.0.1").get(wish(sender, "party", person).json()["card"])
+    assert "Quast" in page.content.decode()
+
+
+def test_a_sale_has_a_card_with_money_for_those_who_may_see_it(sender: Sender) -> None:
+    line = SaleLine(position=1, item="A1", name="Schraube", ordered=3, delivered=2, open=1)
+    row = Sale(
+        side="erp", kind="order", resource="sale.sale", record="7", number="SO7", party=sender.erp,
+        state="partly delivered", day=now().date(), net=Decimal("1234.50"), gross=Decimal(1469),
+        currency="EUR", read_at=now(),
+    )  # fmt: skip
+    sender.pair.store.seen.put_sales([(row, [line])])
+    browser = Client(SERVER_NAME="127.0.0.1")
+    page = browser.get(wish(sender, "sale.sale", "7").json()["card"]).content.decode()
+    assert "SO7" in page
+    assert "Schraube" in page
+    assert "€1,234.50" in page
+    told = sender.call("POST", "/api/card-link/erp/sale.sale/7", {"user": "eva"}).json()
+    page = browser.get(told["card"]).content.decode()
+    assert "Schraube" in page
+    assert "1,234.50" not in page
+    told = wish(sender, "sale.sale", "8").json()
+    assert "has not read this document yet" in browser.get(told["card"]).content.decode()

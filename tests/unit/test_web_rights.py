@@ -131,6 +131,7 @@ TABLE: dict[str, str | tuple[str, ...]] = {
     "keep_filter": EVERYBODY,
     "export": ("administrator", "integrator", "clerk"),
     "card_page": "signed",
+    "card_link": "signed",
     "seen_to": DECIDE,
     "answer_many": DECIDE,
     "interfaces": APPROVE,

@@ -1,6 +1,6 @@
 """What people in Tryton see of the CRM: owner, source, last activity, and a link to Koppel."""
 
-from trytond.model import Model, fields
+from trytond.model import Model, ModelView, fields
 
 
 class Faced(Model):
@@ -14,6 +14,16 @@ class Faced(Model):
         "Last CRM Activity", help="What was done last in the CRM, and when."
     )
     koppel_crm_url = fields.Char("Koppel", help="Koppel's page about both sides.")
+
+    @classmethod
+    def __setup__(cls):
+        super().__setup__()
+        cls._buttons.update({"koppel_open_card": {}})
+
+    @classmethod
+    @ModelView.button_action("koppel.act_open_card")
+    def koppel_open_card(cls, records):
+        pass
 
     @classmethod
     def copy(cls, records, default=None):

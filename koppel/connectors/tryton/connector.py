@@ -112,6 +112,12 @@ class TrytonConnector:
             default="no",
         ),
         Option(name="ca_file", label="Certificate of your own authority (PEM file)"),
+        Option(
+            name="hint_secret",
+            label="Secret that signs what Tryton asks Koppel",
+            secret=True,
+            help="The same as secret in the section koppel of Tryton's configuration, for the card",
+        ),
     )
 
     def __init__(
