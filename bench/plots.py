@@ -163,9 +163,10 @@ def drawn(figures: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
         values = [(f"{one['per_second']} edits/s", one["p95_ms"]) for one in told["rates"]]
         keep("latency", title, bars(title, "milliseconds", values, allowed_ms(told), "goal"))
     if told := figures.get("workers"):
+        runs = told.get("each_runs", told["runs"])
         title = "Speed of several workers"
-        alone = told["runs"][0]["seconds"]
-        values = [(f"with {one['workers']}", 100 * alone / one["seconds"]) for one in told["runs"]]
+        alone = runs[0]["seconds"]
+        values = [(f"with {one['workers']}", 100 * alone / one["seconds"]) for one in runs]
         keep("workers", title, bars(title, "% of one worker", values, 300, "goal with four"))
     for one in figures.get("pages") or ():
         title = f"Pages on {one['store']}, 20 people at once, 95th percentile"

@@ -1,20 +1,29 @@
 """Orders through one, two and four workers on PostgreSQL, over systems with a latency.
 
-Both systems live in this process and answer each call after 50 ms. So many orders of ten lines wait
+Both systems answer each call after 50 ms. So many orders of ten lines wait
 when the workers begin; while they flow, a customer's phone is edited now and then and hinted at,
 which shows whether one kind of work holds up another. Each number of workers has a database and
-systems of its own. `python -m bench.workers ORDERS WORKERS...` prints one line of JSON.
+systems of its own.
+
+Twice: as workers are set by default, where one worker has eight orders under way at once already;
+and with one order at a time in each worker, where it is the workers that share out the waiting for
+the systems. `python -m bench.workers ORDERS WORKERS...` prints one line of JSON.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from django.db import connections
@@ -25,6 +34,7 @@ from koppel.mapping.orders import shipped_order_mapping
 from koppel.processes.asked import AskedWatch
 from koppel.processes.orders import Orders
 from koppel.processes.settings import KIND, NAME, shipped_settings
+from koppel.store import Store
 from koppel.store.models import Conflict, Process
 from koppel.testing.generated import crm_fields, erp_fields, partners
 from koppel.testing.sales import QUOTE, SALE, SalesSystem, sales_crm
@@ -38,7 +48,12 @@ LINES = 10
 EDIT_EVERY = 1.0
 """Seconds between two edits of a phone number."""
 PATIENCE = 600.0
+SETTLE = 2.0
+"""Seconds after the last worker's first sign of life until the orders may go."""
 BUDGET = "[poll]\nevery = 1.0\nlongest = 2.0\naway = 1.0\n"
+EACH = 1
+"""Orders at a time in each worker, in the second round."""
+EACH_BUDGET = f"{BUDGET}[orders]\nper_worker = {EACH}\n"
 
 
 @dataclass
@@ -50,8 +65,6 @@ class Floor:
     customer: str
     party: str
     called: Counter[str] = field(default_factory=Counter)
-    begun: float = 0.0
-    """When the systems were called first: how long processes take to start is not measured."""
 
     def callers(self) -> dict[str, Caller]:
         """The systems as workers reach them, each call counted."""
@@ -60,7 +73,6 @@ class Floor:
 
         def counted(name: str) -> None:
             with lock:
-                self.begun = self.begun or time.monotonic()
                 self.called[name] += 1
 
         for caller in made.values():
@@ -74,21 +86,31 @@ def measure(orders: int, workers: list[int]) -> dict[str, Any]:
     server.start()
     try:
         databases = Databases(server)
-        runs = [_run(databases.fresh(), orders, many) for many in workers]
+        runs, each = (
+            [_run(databases.fresh(), orders, many, budget) for many in workers]
+            for budget in (BUDGET, EACH_BUDGET)
+        )
     finally:
         connections.close_all()
         server.remove()
-    return {"orders": orders, "lines": LINES, "latency_ms": LATENCY * 1000, "runs": runs}
+    return {
+        "orders": orders,
+        "lines": LINES,
+        "latency_ms": LATENCY * 1000,
+        "runs": runs,
+        "each": EACH,
+        "each_runs": each,
+    }
 
 
-def _floor(address: str, orders: int) -> Floor:
+def _floor(address: str, orders: int, budget: str) -> Floor:
     erp, crm = SalesSystem(), sales_crm()
     erp.rates = {f"P-{number:03}": Decimal(19) for number in range(1, LINES + 1)}
     pair = pair_on(empty(address, config.now), entities=("partner",), crm=crm, erp=erp)
     documents = pair.store.documents
     documents.put("mapping", "crm/order", shipped_order_mapping("memory_crm"))
     documents.put(KIND, NAME, shipped_settings().replace('"sale.sale"', f'"{SALE}"'))
-    documents.put("budget", "budget", BUDGET)
+    documents.put("budget", "budget", budget)
     (partner,) = partners(1)
     customer = pair.crm_human.create("organisation", crm_fields(partner, role="customer"))
     party = pair.erp_human.create("party", erp_fields(partner))
@@ -108,21 +130,26 @@ def _floor(address: str, orders: int) -> Floor:
             "currency": "EUR", "status": "Pending", "lines": lines,
         }  # fmt: skip
         working.begin(QUOTE, pair.crm_human.create(QUOTE, fields), user="bench")
+    # They wait until all workers are there: how long processes take to start is not measured.
+    Process.objects.update(next_at=pair.store.clock() + timedelta(days=1))
     return Floor(pair, erp, customer, party)
 
 
-def _run(address: str, orders: int, many: int) -> dict[str, Any]:
-    floor = _floor(address, orders)
+def _run(address: str, orders: int, many: int, budget: str) -> dict[str, Any]:
+    floor = _floor(address, orders, budget)
     store = floor.pair.store
     systems = Systems(floor.callers())
     queue = JobQueue(address, "bench")
     watch = AskedWatch(queue, store, lambda: {"crm/erp": ["partner"]})
     queue.counts()  # The first question makes the queue's own tables ready.
-    begun = time.monotonic()
     workers = [spawn(address, systems.port) for _ in range(many)]
     waits: list[float] = []
     last = 0.0
     try:
+        _ready(store, many)
+        worked, begun = _worked(workers), time.monotonic()
+        floor.called.clear()
+        Process.objects.update(next_at=store.clock())
         edited: tuple[str, float] | None = None
         while not last or edited:
             now, left = time.monotonic(), Process.objects.exclude(state="done").count()
@@ -133,14 +160,13 @@ def _run(address: str, orders: int, many: int) -> dict[str, Any]:
             if edited and edited[0] in _phones(floor):
                 waits.append(now - edited[1])
                 edited = None
-            elif (
-                not edited and floor.begun and left and now - floor.begun > len(waits) * EDIT_EVERY
-            ):
+            elif not edited and left and now - begun > len(waits) * EDIT_EVERY:
                 phone = f"+4922155{many}{len(waits):04}"
                 floor.pair.crm_human.edit("organisation", floor.customer, {"phone": phone})
                 edited = phone, now
                 watch.hint("partner", "crm", floor.customer)
             time.sleep(0.05)
+        worked = _worked(workers) - worked
     finally:
         for worker in workers:
             worker.terminate()
@@ -148,10 +174,11 @@ def _run(address: str, orders: int, many: int) -> dict[str, Any]:
             worker.wait(60)
         queue.stop(0)
     made = Counter(row.fields["koppel_key"] for row in floor.erp.table(SALE).order)
-    seconds = last - floor.begun
+    seconds = last - begun
     return {
         "workers": many,
         "seconds": round(seconds, 2),
+        "own_seconds": round(worked, 2),
         "per_second": round(orders / seconds, 2),
         "calls": floor.called.total(),
         "doubled": sum(made.values()) - orders,
@@ -159,6 +186,23 @@ def _run(address: str, orders: int, many: int) -> dict[str, Any]:
         "edits": len(waits),
         "slowest_edit": round(max(waits, default=0.0), 2),
     }
+
+
+def _ready(store: Store, many: int) -> None:
+    """Wait until so many workers give a sign of life and have looked at both systems."""
+    until = time.monotonic() + PATIENCE
+    while len(store.lease.alive("worker ")) < many:
+        if time.monotonic() > until:
+            raise SystemExit("the workers never came")
+        time.sleep(0.1)
+    time.sleep(SETTLE)
+
+
+def _worked(workers: Sequence[subprocess.Popen[bytes]]) -> float:
+    """Seconds of a processor that the workers have used so far, where the system tells."""
+    stats = [Path(f"/proc/{worker.pid}/stat") for worker in workers]
+    ticks = [stat.read_text().rpartition(") ")[2].split()[11:13] for stat in stats if stat.exists()]
+    return sum(int(one) for both in ticks for one in both) / os.sysconf("SC_CLK_TCK")
 
 
 def _phones(floor: Floor) -> set[str]:

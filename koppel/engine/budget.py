@@ -7,6 +7,10 @@ longest = 15         # seconds between two looks when nothing has happened for a
 sweep = 600          # seconds between two looks for deletes
 away = 15            # seconds until a system that does not answer is asked again; doubled each time
 
+[orders]             # how many are handed over at the same time
+per_worker = 8       # by each worker
+at_once = 20         # by all together; left out: as many as they do. It costs claims some speed
+
 [limits.creme]       # a connection's name
 per_second = 20      # calls; a call takes a whole batch of records
 per_day = 50000
@@ -60,6 +64,17 @@ class Poll(Struct, frozen=True, forbid_unknown_fields=True):
         return min(_LONGEST_AWAY, max(self.away, every * 2))
 
 
+class AtOnce(Struct, frozen=True, forbid_unknown_fields=True):
+    """How many orders are handed over at the same time: by each worker, and in all.
+
+    Counting them in all makes workers that claim orders at the same moment get into each other's
+    way; where a system must be spared, the limit of its calls (`concurrent`) does it better.
+    """
+
+    per_worker: int = 8
+    at_once: int | None = None
+
+
 class Limit(Struct, frozen=True, forbid_unknown_fields=True):
     """How much a connection may be asked, by all processes together; None: as much as we like."""
 
@@ -72,6 +87,7 @@ class Budget(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole document."""
 
     poll: Poll = field(default_factory=Poll)
+    orders: AtOnce = field(default_factory=AtOnce)
     limits: Mapping[str, Limit] = field(default_factory=dict)
 
 
@@ -81,7 +97,8 @@ def parse_budget(text: str, *, source: str = "budget.toml") -> Budget:
         budget = msgspec.convert(tomllib.loads(text), Budget)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise NeedsUser(str(error), place=source, remedy="Correct the document") from error
-    for name, one in {"poll": budget.poll, **budget.limits}.items():
+    parts: dict[str, Struct] = {"poll": budget.poll, "orders": budget.orders, **budget.limits}
+    for name, one in parts.items():
         if any(value is not None and value <= 0 for value in msgspec.structs.astuple(one)):
             raise NeedsUser("a limit must be above zero", place=f"{source}: {name}")
     return budget

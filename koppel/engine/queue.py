@@ -36,6 +36,14 @@ _LOOK = 0.2
 Work = Callable[..., Any]
 
 
+@dataclass(frozen=True)
+class Lane:
+    """How many jobs of a queue run at once: in all, and in each worker. None: any number."""
+
+    most: int | None = None
+    each: int | None = None
+
+
 @dataclass
 class JobQueue:
     """The database's queues. `jobs` by name: what this process can do; none for who only asks."""
@@ -44,10 +52,10 @@ class JobQueue:
     worker: str
     jobs: Mapping[str, Work] = field(default_factory=dict)
     _client: Any = None
-    _lanes: set[str] = field(default_factory=set)
+    _lanes: dict[str, Lane] = field(default_factory=dict)
 
-    def start(self, lanes: Mapping[str, int | None]) -> None:
-        """Take jobs from now on. `lanes`: queue -> how many of its jobs run at once, in all."""
+    def start(self, lanes: Mapping[str, Lane]) -> None:
+        """Take jobs from now on, of these queues."""
         dbos = _dbos()
         dbos.DBOS(
             config={
@@ -72,17 +80,18 @@ class JobQueue:
         dbos.DBOS.launch()
         self.open(lanes)
 
-    def open(self, lanes: Mapping[str, int | None]) -> None:
+    def open(self, lanes: Mapping[str, Lane]) -> None:
         """Make queues that are not there yet; every worker takes jobs from all of them."""
-        for name, most in lanes.items():
-            if name not in self._lanes:
+        for name, lane in lanes.items():
+            if self._lanes.get(name) != lane:
                 _dbos().DBOS.register_queue(
                     name,
-                    global_concurrency=most,
+                    global_concurrency=lane.most,
+                    worker_concurrency=lane.each,
                     polling_interval_sec=_LOOK,
                     on_conflict="always_update",
                 )
-                self._lanes.add(name)
+                self._lanes[name] = lane
 
     def put(
         self, lane: str, name: str, *arguments: Any, priority: int, once: str = "", delay: float = 0
@@ -114,11 +123,14 @@ class JobQueue:
             time.sleep(_LOOK)
         return None
 
-    def recover(self, living: Collection[str]) -> list[str]:
-        """Hand the jobs of workers that are not among the living to others; whose they were."""
+    def recover(self, living: Callable[[], Collection[str]]) -> list[str]:
+        """Hand the jobs of workers that are not among the living to others; whose they were.
+
+        Who lives is asked after who has jobs: a worker that came in between is not taken for dead.
+        """
         dbos = _dbos()
         pending = dbos.DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
-        silent = sorted({job.executor_id for job in pending} - set(living))
+        silent = sorted({job.executor_id for job in pending} - set(living()))
         if silent:
             logger.warning("jobs of silent workers are handed over: %s", ", ".join(silent))
             dbos.DBOS._recover_pending_workflows(silent)

@@ -25,7 +25,7 @@ from django.db import DatabaseError, close_old_connections, connections
 
 from koppel.engine import seen
 from koppel.engine.budget import Urgency, budget_of
-from koppel.engine.queue import HINTS, ORDERS, POLL, PRESS, JobQueue
+from koppel.engine.queue import HINTS, ORDERS, POLL, PRESS, JobQueue, Lane
 from koppel.engine.runner import Engine
 from koppel.engine.schedules import live
 from koppel.errors import KoppelError, TryLater
@@ -42,7 +42,6 @@ SILENT = 20.0
 BEAT = 1.0
 """Seconds between two looks of the pacemaker, and between two signs of life."""
 ORDER_LANE, LOOK_LANE = "orders", "order looks"
-ORDERS_AT_ONCE = 8
 _KEEP_JOBS = timedelta(days=1)
 _PRESS_SECONDS = 25.0
 
@@ -86,7 +85,7 @@ class Worker:
     def start(self) -> None:
         """Take jobs from now on."""
         self._live()
-        self.queue.start(self._lanes())
+        self.queue.start(self.lanes())
         self._thread.start()
 
     def stop(self, seconds: int = 60) -> None:
@@ -195,6 +194,9 @@ class Worker:
 
     # The pacemaker.
 
+    def _living(self) -> list[str]:
+        return [name.removeprefix("worker ") for name in self._store.lease.alive("worker ")]
+
     def _live(self) -> None:
         self._store.lease.take(f"worker {self.name}", self.name, seconds=SILENT)
 
@@ -216,9 +218,8 @@ class Worker:
         """One beat: ask for all that is due, and hand over what the silent left."""
         store = self._store
         poll, pairs = budget_of(store).poll, self._pairs()
-        self.queue.open(self._lanes())
-        living = store.lease.alive("worker ")
-        self.queue.recover([name.removeprefix("worker ") for name in living])
+        self.queue.open(self.lanes())
+        self.queue.recover(self._living)
         store.pulses.follow(pairs, poll.every, poll.sweep)
         now = store.clock()
         schedules = live(store)
@@ -246,5 +247,13 @@ class Worker:
             with self._guard:
                 self._idle.append(engine)
 
-    def _lanes(self) -> dict[str, int | None]:
-        return {ORDER_LANE: ORDERS_AT_ONCE, LOOK_LANE: 1, **{lane_of(p): 1 for p in self._pairs()}}
+    def lanes(self) -> dict[str, Lane]:
+        """All queues, with how many of their jobs run at once."""
+        orders = budget_of(self._store).orders
+        each = min(orders.per_worker, orders.at_once or orders.per_worker)
+        alone = Lane(most=1)
+        return {
+            ORDER_LANE: Lane(orders.at_once, each),
+            LOOK_LANE: alone,
+            **{lane_of(pair): alone for pair in self._pairs()},
+        }

@@ -184,6 +184,14 @@ def test_a_budget_that_makes_no_sense_is_told(store: Store) -> None:
         "[limits.crm]\nper_week = 3",
         "[poll",
         "[poll]\nevery = -1",
+        "[orders]\nat_once = 0",
+        "[orders]\nper_worker = 2.5",
     ):
         with pytest.raises(NeedsUser):
             parse_budget(text)
+
+
+def test_how_many_orders_are_under_way_is_a_setting(store: Store) -> None:
+    assert (budget_of(store).orders.per_worker, budget_of(store).orders.at_once) == (8, None)
+    told = parse_budget("[orders]\nat_once = 6\nper_worker = 2").orders
+    assert (told.at_once, told.per_worker) == (6, 2)

@@ -14,10 +14,12 @@ from django.db import connection, connections
 
 from koppel import config
 from koppel.connectors.memory import MemoryConnector
-from koppel.engine.queue import JobQueue
+from koppel.engine.budget import KIND, NAME
+from koppel.engine.queue import JobQueue, Lane
 from koppel.errors import TryLater
 from koppel.mapping.document import default_rule, shipped_mapping
 from koppel.processes.asked import AskedWatch
+from koppel.processes.worker import ORDER_LANE, Worker
 from koppel.store import Store
 from koppel.store.models import Journal, Pulse
 from koppel.testing.generated import fill_crm, fill_erp, memory_crm, memory_erp
@@ -221,3 +223,14 @@ def test_jobs_are_kept_as_json(workshop: Workshop) -> None:
     assert how == "koppel_json"
     assert json.loads(inputs)["args"][:2] == ["look", ["crm/erp", False]]
     queue.stop(0)
+
+
+def test_a_worker_hands_over_as_many_orders_at_once_as_is_set(workshop: Workshop) -> None:
+    store = workshop.store
+    worker = Worker(workshop.address, store, workshop.pair.engine)
+    assert worker.lanes()[ORDER_LANE] == Lane(each=8)
+    store.documents.put(KIND, NAME, "[orders]\nat_once = 6\nper_worker = 2")
+    assert worker.lanes()[ORDER_LANE] == Lane(most=6, each=2)
+    # Of fewer in all no worker may have more.
+    store.documents.put(KIND, NAME, "[orders]\nat_once = 3\nper_worker = 5")
+    assert worker.lanes()[ORDER_LANE] == Lane(most=3, each=3)
