@@ -41,7 +41,7 @@ from koppel.testing.sales import QUOTE, SALE, SalesSystem, sales_crm
 from lab.postgres import Postgres
 from tests.postgres import Databases, empty
 from tests.scenarios.pair import PairOfSystems, pair_on
-from tests.scenarios.worker_process import Caller, Systems, spawn
+from tests.scenarios.worker_process import READY, Caller, Systems, spawn
 
 LATENCY = 0.05
 LINES = 10
@@ -49,7 +49,7 @@ EDIT_EVERY = 1.0
 """Seconds between two edits of a phone number."""
 PATIENCE = 600.0
 SETTLE = 2.0
-"""Seconds after the last worker's first sign of life until the orders may go."""
+"""Seconds after the last worker began to take jobs until the orders may go."""
 BUDGET = "[poll]\nevery = 1.0\nlongest = 2.0\naway = 1.0\n"
 EACH = 1
 """Orders at a time in each worker, in the second round."""
@@ -189,9 +189,9 @@ def _run(address: str, orders: int, many: int, budget: str) -> dict[str, Any]:
 
 
 def _ready(store: Store, many: int) -> None:
-    """Wait until so many workers give a sign of life and have looked at both systems."""
+    """Wait until so many workers take jobs, and have looked at both systems."""
     until = time.monotonic() + PATIENCE
-    while len(store.lease.alive("worker ")) < many:
+    while len(store.lease.alive(READY)) < many:
         if time.monotonic() > until:
             raise SystemExit("the workers never came")
         time.sleep(0.1)

@@ -15,10 +15,11 @@ import logging
 import os
 import socket
 import threading
+import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connections
@@ -33,6 +34,7 @@ from koppel.mapping.schedule import quiet_until
 from koppel.processes.orders import Orders
 from koppel.processes.partner_promotion import ENTITY, check_run
 from koppel.store import Store
+from koppel.store.models import Process
 from koppel.sync.rule import Side
 
 logger = logging.getLogger(__name__)
@@ -42,6 +44,8 @@ SILENT = 20.0
 BEAT = 1.0
 """Seconds between two looks of the pacemaker, and between two signs of life."""
 ORDER_LANE, LOOK_LANE = "orders", "order looks"
+_ASK_AGAIN = 5.0
+"""Seconds after which an order that is still due is put into the queue once more."""
 _KEEP_JOBS = timedelta(days=1)
 _PRESS_SECONDS = 25.0
 
@@ -80,18 +84,27 @@ class Worker:
                 "orders": self.orders,
             },
         )
-        self._thread = threading.Thread(target=self._beat, name="koppel-pace", daemon=True)
+        self._asked: dict[tuple[str, datetime | None], float] = {}
+        """Orders that were put into the queue, as they were due then, and when."""
+        self._threads = [
+            threading.Thread(target=self._every_beat, args=(work,), name=name, daemon=True)
+            for name, work in (("koppel-life", self._live), ("koppel-pace", self._pace))
+        ]
 
     def start(self) -> None:
         """Take jobs from now on."""
         self._live()
+        for thread in self._threads[:1]:
+            thread.start()
         self.queue.start(self.lanes())
-        self._thread.start()
+        for thread in self._threads[1:]:
+            thread.start()
 
     def stop(self, seconds: int = 60) -> None:
         """Take no more jobs, finish those under way, and go. What is left is done by others."""
         self._stopping.set()
-        self._thread.join(10)
+        for thread in self._threads:
+            thread.join(10)
         self.queue.stop(seconds)
         for engine in self._idle:
             engine.close()
@@ -200,13 +213,16 @@ class Worker:
     def _live(self) -> None:
         self._store.lease.take(f"worker {self.name}", self.name, seconds=SILENT)
 
-    def _beat(self) -> None:
+    def _pace(self) -> None:
+        if self._store.lease.take("pacemaker", self.name, seconds=SILENT / 2):
+            self.pace()
+
+    def _every_beat(self, work: Callable[[], None]) -> None:
+        """A thread: do it once a beat. A beat may take its time; the sign of life has its own."""
         while not self._stopping.wait(BEAT):
             try:
                 close_old_connections()
-                self._live()
-                if self._store.lease.take("pacemaker", self.name, seconds=SILENT / 2):
-                    self.pace()
+                work()
             except (DatabaseError, KoppelError) as error:
                 logger.warning("the pacemaker missed a beat", extra={"job": type(error).__name__})
                 connections.close_all()
@@ -230,12 +246,25 @@ class Worker:
         for pair, entities in pairs.items():
             if not hinted.isdisjoint(entities):
                 self.queue.put(lane_of(pair), "hinted", pair, priority=HINTS, once="hinted")
-        for row in store.processes.due(now):
+        for row in self._to_ask(store.processes.due(now)):
             self.queue.put(ORDER_LANE, "order", row.id, priority=ORDERS, once=f"order {row.id}")
         if now.timestamp() - self._looked_for_orders >= poll.every and pairs:
             self._looked_for_orders = now.timestamp()
             self.queue.put(LOOK_LANE, "orders", priority=ORDERS, once="orders")
         self.queue.forget(int((now - _KEEP_JOBS).timestamp() * 1000))
+
+    def _to_ask(self, due: Sequence[Process]) -> Iterator[Process]:
+        """Orders that are not in the queue already, as far as this worker knows.
+
+        After a while they are put there again: asking twice is harmless, only dear.
+        """
+        now = time.monotonic()
+        self._asked = {key: at for key, at in self._asked.items() if now - at < _ASK_AGAIN}
+        for row in due:
+            key = row.id, row.next_at
+            if key not in self._asked:
+                yield row
+                self._asked[key] = now
 
     def _pairs(self) -> dict[str, list[str]]:
         with self._guard:

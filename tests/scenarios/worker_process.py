@@ -22,6 +22,8 @@ from koppel.processes.worker import Worker
 from koppel.store import Store, open_store
 from tests.scenarios.pair import KEY
 
+READY = "ready "
+"""Begins the lease that a worker takes when it has begun to take jobs."""
 _SECRET = b"for tests only"
 _NOT_OFFERED = ("party_figures", "value_lists")
 """What some connectors can and those of a memory system cannot."""
@@ -96,6 +98,7 @@ def main(address: str, port: int) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     worker.start()
+    store.lease.take(f"{READY}{worker.name}", worker.name, seconds=3600)
     stop.wait()
     worker.stop(30)
 
