@@ -123,7 +123,7 @@ def _traced(world: World) -> Iterator[str]:
 def _in_journal(value: str) -> bool:
     for entry in Journal.objects.all():
         before = decode_record(entry.before)
-        if isinstance(before, Record) and value in repr(before.fields):
+        if isinstance(before, Record) and value.casefold() in repr(before.fields).casefold():
             return True
     return False
 
