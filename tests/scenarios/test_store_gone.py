@@ -10,6 +10,9 @@ from django.db import DatabaseError, connections
 
 from koppel.config import now
 from koppel.engine.watch import Pace, Watch
+from koppel.engine.webhooks import Bell
+from koppel.processes.replica_desk import ReplicaDesk, ReplicaPace
+from koppel.store import Store
 from koppel.testing.generated import erp_fields, fill_crm, partners
 from lab.postgres import Postgres
 from tests.postgres import Databases, empty
@@ -83,6 +86,24 @@ def test_the_watch_outlives_its_store(pair: PairOfSystems, server: Postgres) -> 
         wait(lambda: not watch.last_error, "it does not say that all is well again")
     finally:
         watch.stop()
+
+
+def test_views_and_webhooks_outlive_their_store(pair: PairOfSystems, server: Postgres) -> None:
+    fill_crm(pair.crm, 1, contacts=0)
+    views = ReplicaDesk(pair.engine, ReplicaPace(poll=0.1, away=0.1))
+    bell = Bell(lambda: Store(now, pair.store.webhooks._key), pause=0.1)
+    views.start()
+    bell.start()
+    try:
+        server.stop()
+        wait(lambda: "store" in views.last_error, "the views do not say that the store is away")
+        wait(lambda: "store" in bell.last_error, "the webhooks do not say that the store is away")
+        server.start()
+        wait(lambda: not views.last_error, "the views never went on")
+        wait(lambda: not bell.last_error, "the webhooks never went on")
+    finally:
+        views.stop()
+        bell.stop()
 
 
 def wait(until: Callable[[], object], otherwise: str) -> None:
