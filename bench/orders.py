@@ -1,9 +1,9 @@
 """Orders: how fast they are handed over, how soon a delivery shows, what watching many costs.
 
-On the real pair each order with ten lines is handed over by Koppel, and right after it the calls
-that changed something in Tryton are sent once more for another order: that tight loop is what
-Tryton itself sustains, in the same minute on the same machine. Watching ten thousand orders runs on
-memory systems, where every call is counted.
+On the real pair each order with ten lines is handed over by Koppel, one after the other, and right
+after it the calls that changed something in Tryton are sent once more for another order: that tight
+loop is what Tryton itself sustains with the very same calls, in the same minute on the same
+machine. Watching ten thousand orders runs on memory systems, where every call is counted.
 
 `python -m bench.orders ORDERS SAMPLES OPEN` prints one line of JSON.
 """
@@ -22,6 +22,7 @@ from typing import Any
 
 from koppel import config
 from koppel.connectors.base import Connector
+from koppel.connectors.creme import CremeConnector
 from koppel.connectors.http import Reply
 from koppel.connectors.memory import MemoryConnector
 from koppel.connectors.tryton import TrytonConnector
@@ -46,16 +47,17 @@ POLLS = 5
 
 @dataclass
 class Tap:
-    """The changing calls of one connector to Tryton, and how many calls there were."""
+    """The changing calls of one connector, and how many calls there were."""
 
-    connector: TrytonConnector
+    connector: TrytonConnector | CremeConnector
     calls: int = 0
     effects: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        session = self.connector._session._http
+        session: Any = self.connector._session
+        session = getattr(session, "_http", session)
         self._request = session.request
-        session.request = self._counted  # type: ignore[method-assign]
+        session.request = self._counted
 
     def _counted(self, method: str, path: str = "", **options: Any) -> Reply:
         self.calls += 1
@@ -103,18 +105,18 @@ def measure(orders: int, samples: int, watched: int) -> dict[str, Any]:
 
 
 def _real(sales: RealSales, orders: int, samples: int) -> dict[str, Any]:
-    taps: list[Tap] = []
+    taps: dict[str, Tap] = {}
 
     def tapped(name: str, inner: Connector) -> Connector:
-        if isinstance(inner, TrytonConnector):
-            taps.append(Tap(inner))
+        if isinstance(inner, TrytonConnector | CremeConnector):
+            taps[name] = Tap(inner)
         return inner
 
     working = sales.orders(tapped)
     customer = sales.prospect()
     _handed_over(working, sales, _quote(sales, customer))
-    (tap,) = taps
-    tap.take()
+    tap, crm = taps["tryton"], taps["creme"]
+    tap.take(), crm.take()
     koppel, tight, calls, made = 0.0, 0.0, 0, []
     for number in range(orders):
         quote = _quote(sales, customer)
@@ -134,6 +136,7 @@ def _real(sales: RealSales, orders: int, samples: int) -> dict[str, Any]:
         "tight_per_second": round(orders / tight, 2),
         "ratio": round(tight / koppel, 3),
         "calls": round(calls / orders, 1),
+        "calls_crm": round(crm.take()[0] / orders, 1),
     }
     return {"transfer": transfer, "delivery": _deliveries(working, sales, tap, made[:samples])}
 

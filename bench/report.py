@@ -79,6 +79,7 @@ def _orders(orders: Mapping[str, Any]) -> Sheet:
         "Koppel, per s",
         "Koppel / tight loop",
         "calls to Tryton per order",
+        "calls to Creme per order",
     )
     row = (
         f"{one['orders']}",
@@ -86,6 +87,7 @@ def _orders(orders: Mapping[str, Any]) -> Sheet:
         f"{one['per_second']:.2f}",
         f"{one['ratio']:.0%}",
         f"{one['calls']:.1f}",
+        f"{one['calls_crm']:.1f}" if "calls_crm" in one else "-",
     )
     return Sheet("Orders handed over, read-back and cent check included", columns, [row])
 

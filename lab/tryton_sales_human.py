@@ -7,9 +7,10 @@ offers `koppel.testing.human.Human` for `sale.sale`; ids and fields are the conn
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from koppel.connectors.base import Create, Record, Update, Written
 from koppel.connectors.tryton import TrytonConnector
@@ -21,6 +22,13 @@ from lab.tryton_human import TrytonHuman
 SALE = "sale.sale"
 INVOICE = "account.invoice"
 SHIPMENT = "stock.shipment.out"
+_ZONE = ZoneInfo("Europe/Berlin")
+"""Where the lab's company is."""
+
+
+def today() -> date:
+    """The day at the lab's company, which is what Tryton calls today."""
+    return datetime.now(_ZONE).date()
 
 
 class TrytonSalesHuman:
@@ -166,7 +174,7 @@ class TrytonSalesHuman:
         start = {
             "payee": row["party"], "company": row["company"], "currency": row["currency"],
             "amount": amount if amount is not None else row["amount_to_pay"],
-            "payment_method": method, "date": day or date.today(), "description": None,
+            "payment_method": method, "date": day or today(), "description": None,
         }  # fmt: skip
         wizard = _Dialogue(self, "account.invoice.pay", INVOICE, [number])
         answer = wizard.step({"start": start}, "choice")
@@ -254,6 +262,14 @@ class TrytonSalesHuman:
             if name in values:
                 self._call(model, "write", ids, {name: values[name]})
 
+    def account_by(self, product: str, category: int | None) -> int | None:
+        """Give a product another accounting category, or none; the one before."""
+        template = self._rows("product.product", [int(product)], ["template"])[0]["template"]
+        row = self._rows("product.template", [template], ["account_category"])[0]
+        self._call("product.template", "write", [template], {"account_category": category})
+        before: int | None = row["account_category"]
+        return before
+
     def number_product(self, product: str, gtin: str) -> None:
         """Give a product an article number of GS1."""
         values = [{"product": int(product), "type": "ean", "code": gtin}]
@@ -275,7 +291,7 @@ class TrytonSalesHuman:
         company = self._session.context["company"]
         storage = self._find("stock.location", [["code", "=", "STO"]])
         lines = [["create", [{"product": int(product), "quantity": quantity}]]]
-        values = {"company": company, "location": storage, "date": date.today(), "lines": lines}
+        values = {"company": company, "location": storage, "date": today(), "lines": lines}
         made = self._call("stock.inventory", "create", [values])
         self._call("stock.inventory", "confirm", made)
 

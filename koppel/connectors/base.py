@@ -330,6 +330,19 @@ class PartyFigures(Struct, frozen=True, kw_only=True):
     blocked: bool
 
 
+class PartyStanding(Struct, frozen=True, kw_only=True):
+    """A customer as an order asks for it: its record, its reminders, and maybe its credit.
+
+    Amounts in the company's currency; None where there is none, or it was not asked for.
+    """
+
+    record: Record | Gone
+    dunning_level: int = 0
+    blocked: bool = False
+    credit_limit: Decimal | None = None
+    exposure: Decimal | None = None
+
+
 class Document(Struct, frozen=True, kw_only=True):
     """A document as the ERP's own report prints it."""
 
@@ -401,8 +414,17 @@ class SalesFunctions(Protocol):
     def party_figures(self, parties: Sequence[str]) -> Mapping[str, PartyFigures]:
         """One entry for each customer that the ERP has."""
 
+    def party_standing(self, party: str, *, credit: bool) -> PartyStanding:
+        """One customer with its reminders, in one call; `credit` may take the ERP longer."""
+
     def invoice_document(self, invoice: str) -> Document:
         """The invoice by the ERP's own report, as PDF or whatever the report makes."""
 
     def compare_order(self, fields: Fields) -> OrderComparison:
         """What `Create` of a sale with these fields would make, reckoned by the ERP, not kept."""
+
+
+ASKED = frozenset(
+    name for name, value in vars(SalesFunctions).items() if callable(value) and name[0] != "_"
+)
+"""The names of these functions: each is a call of the system."""

@@ -4,6 +4,10 @@ A step's intent is committed before its work begins and its result after it ende
 that is killed at any instant goes on with the step at which it was: a step that was done is not
 done again, one that was under way is. Its work must therefore look before it acts.
 
+The disk is waited for where it counts: the intent of a step that sends something is on it before
+the step begins, and everything is when the process stops. A power cut in between takes a process
+back to a step that sent nothing, or to one that looks before it acts.
+
 What stops a process decides how it goes on: `TryLater` waits and is tried again by itself, `Held`
 and `NeedsUser` wait for a person, a `Defect` ends it. A kill leaves it `running`, due at once.
 """
@@ -13,6 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
@@ -22,6 +27,7 @@ from django.db import transaction
 from koppel.engine.executor import Boundary, no_boundary
 from koppel.errors import Defect, KoppelError, NeedsUser, TryLater
 from koppel.store import Store
+from koppel.store.durability import asynchronous_commits, synchronous_commit
 from koppel.store.models import Process
 
 logger = logging.getLogger(__name__)
@@ -56,16 +62,17 @@ class Steps:
         self.row = row
         self._memo = store.processes.memo(row)
 
-    def do(self, name: str, work: Callable[[], T]) -> T:
+    def do(self, name: str, work: Callable[[], T], *, sends: bool = True) -> T:
         """The result of a step: remembered if it was done before, else by doing it now.
 
         A result is a plain value as the store keeps it (texts, numbers, dates, lists, dicts).
+        `sends`: the step writes into a system; one that does so only sometimes calls `firm` first.
         """
         if name in self._memo:
             found: T = self._memo[name]
             return found
         lease = f"process-{self.row.id}"
-        with transaction.atomic():
+        with synchronous_commit() if sends else nullcontext(), transaction.atomic():
             self._store.lease.take(lease)
             self._store.processes.save(self.row, step=name, state="running", why="", remedy="")
         self._boundary(f"before {name}")
@@ -78,6 +85,11 @@ class Steps:
             self._store.processes.remember(self.row, self._memo)
         self._boundary(f"remembered {name}")
         return result
+
+    def firm(self) -> None:
+        """Wait until the intent of this step is on the disk: it is about to write after all."""
+        with synchronous_commit():
+            self._store.processes.save(self.row, step=self.row.step)
 
     def done(self, name: str) -> bool:
         """Was this step done already?"""
@@ -142,7 +154,8 @@ class Durable:
             if row.state not in ("running", "waiting") or not self._store.lease.take(lease):
                 return row
             try:
-                self._work(row, work)
+                with asynchronous_commits():
+                    self._work(row, work)
             finally:
                 self._store.lease.give_back(lease)
         return row

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from koppel.connectors.base import ASKED
 from koppel.engine import seen
 from koppel.engine.budget import SHARES, Limit, Urgency
 from koppel.errors import TryLater
@@ -28,7 +29,7 @@ PATIENCE = 30.0
 _LOOK = 1.0
 """Seconds for which what is known of a gate is good enough."""
 
-_CALLS = frozenset(("changes", "ids", "fetch", "find", "write", "recover", "describe", "now"))
+_CALLS = ASKED | {"changes", "ids", "fetch", "find", "write", "recover", "describe", "now"}
 
 
 class Gated:

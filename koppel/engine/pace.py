@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from koppel.connectors.base import Connector, Outcome, Write
+from koppel.connectors.base import ASKED, Connector, Outcome, Write
 from koppel.engine.intake import Progress
 from koppel.engine.lines import Lines
 from koppel.errors import NeedsUser, TryLater
 from koppel.store import Store
 
-_CALLS = frozenset(
-    ("check", "describe", "now", "changes", "ids", "fetch", "find", "write", "recover")
-)
+_CALLS = ASKED | {
+    "check", "describe", "now", "changes", "ids", "fetch", "find", "write", "recover"
+}  # fmt: skip
 """The methods of a connector that ask the system."""
 
 AGAIN = "Start the same command again then; it goes on where it stopped"

@@ -151,12 +151,16 @@ class OrderReader:
         self._resource = resource
 
     def references(self, record: Record) -> set[tuple[str, str]]:
-        """What must be at hand to read the order: (resource, id) of items and the contact."""
+        """What must be at hand to read the order: (resource, id) of the contact, and of items of
+        which the line itself does not tell the number."""
         names, header = self.mapping.lines, self.mapping.header
         wanted = {
             (names.items, str(line[names.item_ref]))
             for line in record.fields.get(names.list) or ()
-            if names.items and names.item_ref and line.get(names.item_ref) is not None
+            if names.items
+            and names.item_ref
+            and line.get(names.item_ref) is not None
+            and not self._text(line, names.item)
         }
         contact = record.fields.get(header.contact) if header.contact else None
         if contact and header.contact_resource:

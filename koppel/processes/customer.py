@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -15,7 +15,7 @@ from koppel.engine.durable import Held
 from koppel.errors import NeedsUser, TryLater
 from koppel.model.sales import Order
 from koppel.model.values import Address
-from koppel.processes.rules import PriceDifference, Situation, net_price
+from koppel.processes.rules import IncomingRule, PriceDifference, Situation, net_price
 from koppel.processes.systems import Systems, written
 
 PARTY, PRODUCT = "party.party", "product.product"
@@ -32,10 +32,11 @@ class Prices:
 
 
 class Customer:
-    """Reads one customer of the ERP, once."""
+    """Reads one customer of the ERP, once. `firm` is called before anything is written."""
 
-    def __init__(self, systems: Systems, id: str) -> None:
+    def __init__(self, systems: Systems, id: str, firm: Callable[[], None]) -> None:
         self._systems = systems
+        self._firm = firm
         self.id = id
         self._record: Record | None = None
 
@@ -48,22 +49,27 @@ class Customer:
         """What the ERP holds; held where the customer is gone."""
         if self._record is None:
             seen = self._systems.erp.fetch(self.resource, [self.id])[self.id]
-            if isinstance(seen, Gone):
-                raise Held(
-                    "the customer is gone from the ERP",
-                    place=self.id,
-                    remedy="Couple the CRM's customer with another, then try again",
-                )
-            self._record = seen
+            self._record = self._there(seen)
         return self._record
+
+    def _there(self, seen: Record | Gone) -> Record:
+        if isinstance(seen, Gone):
+            raise Held(
+                "the customer is gone from the ERP",
+                place=self.id,
+                remedy="Couple the CRM's customer with another, then try again",
+            )
+        return seen
 
     # Where the invoice and the goods go.
 
     def places(self, order: Order, key: str) -> dict[str, str]:
         """Ids of addresses and contact for the order; a new delivery address is added."""
         found: dict[str, str] = {}
-        known = self.record().fields
-        if "addresses" not in known:
+        places = (order.invoice_address, order.delivery_address)
+        if order.contact is None and not any(one and one.part("line1") for one in places):
+            return found
+        if "addresses" not in self.record().fields:
             return found
         for name, wanted in (
             ("invoice_address", order.invoice_address),
@@ -118,6 +124,7 @@ class Customer:
         country = _country(wanted.part("country"))
         if country is not None:
             new["country"] = country
+        self._firm()
         outcome = written(
             self._systems.erp,
             Update(
@@ -151,9 +158,15 @@ class Customer:
 
     # Credit and reminders.
 
-    def situation(self, order: Order, *, new: bool) -> Situation:
-        """What the rules for incoming orders look at."""
-        figures = self.figures()
+    def situation(self, order: Order, rules: Sequence[IncomingRule], *, new: bool) -> Situation:
+        """What these rules for incoming orders look at; the ERP is asked for no more than that."""
+        credit = any(rule.over_credit is not None for rule in rules)
+        if credit or any(
+            rule.blocked is not None or rule.dunning_from is not None for rule in rules
+        ):
+            figures = self._standing(credit=credit)
+        else:
+            figures = {}
         return Situation(
             gross=order.totals.gross,
             customer=self.id,
@@ -208,18 +221,19 @@ class Customer:
                 )
         return Prices(compared, tuple(found), tuple(unknown))
 
-    def figures(self) -> dict[str, Any]:
-        """Credit limit, exposure, open items, reminders: by the ERP's own function where it has
-        one, else from the customer's record."""
-        ask = getattr(self._systems.erp, "party_figures", None)
+    def _standing(self, *, credit: bool) -> dict[str, Any]:
+        """Reminders, and credit where it is asked for: by the ERP's own functions where it has
+        them, with the record in the same call if it can, else from the customer's record."""
+        names = ("credit_limit", "exposure", "dunning_level", "blocked")
+        ask = getattr(self._systems.erp, "party_standing", None)
         if ask is not None:
-            told = ask([self.id]).get(self.id)
-            if told is not None:
-                names = (
-                    "currency", "credit_limit", "exposure", "receivable", "overdue",
-                    "dunning_level", "blocked",
-                )  # fmt: skip
-                return {name: getattr(told, name, None) for name in names}
+            standing = ask(self.id, credit=credit)
+            self._record = self._there(standing.record)
+            return {name: getattr(standing, name) for name in names}
+        ask = getattr(self._systems.erp, "party_figures", None)
+        told = ask([self.id]).get(self.id) if ask is not None else None
+        if told is not None:
+            return {name: getattr(told, name) for name in names}
         fields = self.record().fields
         return {
             "credit_limit": _amount(fields.get("credit_limit")),

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from koppel.connectors.base import Act, Create, Delete, Gone, Record, Refused, Update, Written
+from koppel.connectors.base import Act, Create, Delete, Gone, Record, Refused, Written
 from koppel.engine.durable import Ended, Held, Steps
-from koppel.errors import Defect, NeedsUser, TryLater
+from koppel.errors import Defect, TryLater
 from koppel.mapping.orders import OrderFault
 from koppel.model.sales import Order
 from koppel.processes import rules
@@ -27,6 +27,7 @@ from koppel.processes.records import Records
 from koppel.processes.refusals import explain
 from koppel.processes.rounding import explained, of_tax_alone, with_the_erps_tax
 from koppel.processes.systems import Systems, written
+from koppel.processes.telling import tell_crm
 from koppel.store import Store
 from koppel.store.orders import status_of
 from koppel.sync.totals import compare
@@ -71,30 +72,33 @@ class OrderTransfer:
         self._steps = steps
         self._settings = systems.settings
         self.resource, _, self.record = steps.row.subject.rpartition("/")
+        self._customers: dict[str, Customer] = {}
+        self._read_record: Record | None = None
+        """The CRM's document as this very run has read it."""
         self._answered: Record | None = None
         """The order as the ERP's last answer to a write of this very run had it."""
 
     def run(self) -> None:
         """All steps, from where the process stands."""
         steps = self._steps
-        version = str(steps.do(READ, self._read))
+        version = str(steps.do(READ, self._read, sends=False))
         order = self._order()
-        found = steps.do(FIND, lambda: self._find(order))
-        verdict = steps.do(DECIDE, lambda: self._decide(order, found))
+        found = steps.do(FIND, lambda: self._find(order), sends=False)
+        verdict = steps.do(DECIDE, lambda: self._decide(order, found), sends=False)
         if verdict["verdict"] == "hold" and not self._accepted("decision"):
             raise Held(
                 f"the rule '{verdict['rule']}' holds the order: {verdict['why']}",
                 remedy=f"To let it go: koppel order retry {steps.row.id[:8]} --accept decision",
             )
-        fields = steps.do(WRITE, lambda: self._write(order, found["erp"]))
+        fields = steps.do(WRITE, lambda: self._write(order, found["erp"]), sends=False)
         erp = str(steps.do(MAKE, lambda: self._make(fields)))
-        steps.do(COMPARE, lambda: self._compare(erp, order, fields))
+        steps.do(COMPARE, lambda: self._compare(erp, order, fields), sends=False)
         until = "draft" if verdict["verdict"] == "clerk" else self._settings.transfer.until
         if until in ("quote", "confirm"):
             steps.do(QUOTE, lambda: self._act(erp, "quote", ("draft",)))
         if until == "confirm":
             steps.do(CONFIRM, lambda: self._act(erp, "confirm", ("draft", "quotation")))
-        steps.do(TAKE_BACK, lambda: self._take_back(erp, version))
+        steps.do(TAKE_BACK, lambda: self._take_back(erp, version), sends=False)
         steps.do(TELL, self._tell)
 
     # Before the ERP.
@@ -125,6 +129,7 @@ class OrderTransfer:
             f"Read {order.number or self.record}: {len(order.lines)} lines, net "
             f"{order.totals.net:f}, gross {order.totals.gross:f} {order.currency}."
         )
+        self._read_record = seen
         return seen.version
 
     def _order(self) -> Order:
@@ -134,6 +139,8 @@ class OrderTransfer:
         return found
 
     def _find(self, order: Order) -> dict[str, Any]:
+        if self._promotion.known(order.partner) is None:
+            self._steps.firm()
         found = self._promotion.ensure(
             order.partner,
             self._steps.row.user,
@@ -146,14 +153,18 @@ class OrderTransfer:
 
     def _decide(self, order: Order, found: Mapping[str, Any]) -> dict[str, Any]:
         self._refuse_second(order)
-        customer = Customer(self._systems, str(found["erp"]))
-        now = customer.situation(order, new=bool(found["made"]))
+        customer = self._customer(str(found["erp"]))
+        now = customer.situation(order, self._settings.incoming, new=bool(found["made"]))
         if any(one.price_difference_over is not None for one in self._settings.incoming):
             now = self._with_prices(now, customer, order)
         decision = rules.judge(self._settings.incoming, now)
         said = f" (rule '{decision.rule}')" if decision.rule else ""
         self._steps.log(f"Decision: {decision.verdict}, because {decision.why}{said}.")
         return {"verdict": decision.verdict, "rule": decision.rule, "why": decision.why}
+
+    def _customer(self, party: str) -> Customer:
+        """The customer, read at most once in this run."""
+        return self._customers.setdefault(party, Customer(self._systems, party, self._steps.firm))
 
     def _with_prices(
         self, now: rules.Situation, customer: Customer, order: Order
@@ -194,7 +205,7 @@ class OrderTransfer:
         for line in lines:
             if "unit" in line:
                 line["unit"] = self._unit(str(line["unit"]), unknown)
-        customer = Customer(self._systems, party)
+        customer = self._customer(party)
         fields: dict[str, Any] = {
             "party": party,
             "currency": order.currency,
@@ -267,14 +278,9 @@ class OrderTransfer:
     # In the ERP.
 
     def _make(self, fields: Mapping[str, Any]) -> str:
-        erp, resource = self._systems.erp, self._settings.erp_resource
-        found = erp.find(resource, {"koppel_key": self._steps.row.key})
-        if len(found) > 1:
-            raise Defect(f"the ERP has {len(found)} orders of one key", place=self._steps.row.key)
-        if found and self._same_customer(found[0], fields):
-            self._answered = found[0]
-            self._steps.log("The order was there already; no second one is made.")
-            return found[0].id
+        found = self._made_before()
+        if found is not None and self._same_customer(found, fields):
+            return self._there(found)
         outcome = self._created(fields)
         if isinstance(outcome, Refused) and self._provable(outcome):
             # Only now, for this costs a call more.
@@ -282,9 +288,32 @@ class OrderTransfer:
             outcome = outcome if asked is None else self._created(asked[0])
         if isinstance(outcome, Refused):
             raise self._refused(outcome)
+        after = outcome.after
+        if isinstance(after, Record) and not self._same_customer(after, fields):
+            return self._make(fields)
+        if isinstance(after, Record) and after.fields.get("state") != "draft":
+            return self._there(after)
         self._steps.log("The order is in the ERP as a draft.")
         self._answer(outcome)
-        return outcome.after.id
+        return after.id
+
+    def _made_before(self) -> Record | None:
+        """The order of this key, looked for where the ERP does not do so itself at each creation.
+
+        One that keeps the key as an external reference answers a creation with what it has.
+        """
+        erp, resource = self._systems.erp, self._settings.erp_resource
+        if erp.capabilities(resource).create_key == "external_id":
+            return None
+        found = erp.find(resource, {"koppel_key": self._steps.row.key})
+        if len(found) > 1:
+            raise Defect(f"the ERP has {len(found)} orders of one key", place=self._steps.row.key)
+        return found[0] if found else None
+
+    def _there(self, seen: Record) -> str:
+        self._answered = seen
+        self._steps.log("The order was there already; no second one is made.")
+        return seen.id
 
     def _created(self, fields: Mapping[str, Any]) -> Written | Refused:
         resource, key = self._settings.erp_resource, self._steps.row.key
@@ -367,6 +396,7 @@ class OrderTransfer:
     def _remove(self, seen: Record) -> None:
         """Take a draft out of the ERP again: nothing half made stays."""
         self._answered = None
+        self._steps.firm()
         outcome = written(
             self._systems.erp,
             Delete(
@@ -450,7 +480,7 @@ class OrderTransfer:
         told = status_of(link)
         if told is not None:
             Records(self._systems).follow(link, told)
-        return tell_crm(self._systems, link)
+        return tell_crm(self._systems, link, self._read_record)
 
     def _accepted(self, question: str) -> bool:
         return question in self._steps.row.accepted
@@ -458,49 +488,6 @@ class OrderTransfer:
 
 _OWN_QUESTIONS = ("decision", "difference", "again")
 """What a person accepts towards Koppel; anything else answers a question of the ERP."""
-
-
-def tell_crm(systems: Systems, link: Any) -> str:
-    """Write the ERP's number and state into the CRM's document, where the settings name fields."""
-    back = systems.settings.write_back
-    told = status_of(link)
-    if link.crm_id is None or told is None:
-        return "nothing to tell"
-    reader = systems.reader(link.crm_resource)
-    fields: dict[str, Any] = {}
-    if back.number and reader.has(back.number) and told.number:
-        fields[back.number] = told.number
-    wanted = back.status.get(told.state)
-    if wanted is not None and reader.has(back.status_field):
-        fields[back.status_field] = reader.choice(back.status_field, wanted)
-    seen = systems.crm.fetch(link.crm_resource, [link.crm_id])[link.crm_id]
-    if isinstance(seen, Gone):
-        return "the CRM's document is gone"
-    changes = {name: value for name, value in fields.items() if seen.fields.get(name) != value}
-    after: Record | Gone = seen
-    if changes:
-        outcome = written(
-            systems.crm,
-            Update(
-                resource=link.crm_resource,
-                key=f"{link.id}-{told.state}-{told.number}-{seen.version}"[:100],
-                id=link.crm_id,
-                expected=seen.version,
-                fields=changes,
-            ),
-        )
-        if isinstance(outcome, Refused):
-            if outcome.reason == "stale":
-                raise TryLater("the CRM's document was changed at this moment", after=1)
-            raise NeedsUser(
-                f"the CRM does not take the ERP's number: {outcome.message}",
-                remedy="Grant Koppel's user the right to change the document",
-            )
-        after = outcome.after
-    # What stood there before was read; only our own fields have moved since.
-    if isinstance(after, Record) and link.crm_version == seen.version:
-        systems.store.orders.put(key=link.key, crm_version=after.version)
-    return f"{told.number} {told.state}"
 
 
 def _plain(record: Record) -> Any:
@@ -513,10 +500,3 @@ def order_of(snapshot: Any) -> Order | None:
         return None
     order, _record = msgspec.json.decode(bytes(snapshot))
     return msgspec.convert(order, Order, strict=False)
-
-
-def native_of(snapshot: Any) -> Mapping[str, Any]:
-    """The CRM's own fields as a process read them (decimals and dates as texts)."""
-    _order, record = msgspec.json.decode(bytes(snapshot))
-    found: Mapping[str, Any] = record["fields"]
-    return found

@@ -18,10 +18,11 @@ from koppel.mapping.orders import OrderFault
 from koppel.model.fulfilment import OrderResponse
 from koppel.model.sales import Order, OrderLine
 from koppel.processes import rules
-from koppel.processes.order_transfer import KIND, order_of, subject_of, tell_crm
+from koppel.processes.order_transfer import KIND, order_of, subject_of
 from koppel.processes.records import Records
 from koppel.processes.rounding import of_tax_alone, with_the_erps_tax
 from koppel.processes.systems import Systems, written
+from koppel.processes.telling import tell_crm
 from koppel.store.models import OrderLink
 from koppel.store.orders import status_of
 

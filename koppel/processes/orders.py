@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.db import transaction
+
 from koppel.connectors.base import Act, Document, Gone, Refused
 from koppel.engine.durable import Durable, Program, Steps
 from koppel.engine.executor import Boundary, no_boundary
@@ -207,12 +209,11 @@ def begin_transfer(store: Store, crm: str, resource: str, record: str, *, user: 
         key = next_key(key)
     elif latest is not None and latest.state == "done":
         return latest
-    row, made = store.processes.begin(KIND, subject, key=key, user=user)
-    if made:
-        store.processes.log(row, f"{user} hands the order over.")
-    else:
-        store.processes.log(row, f"{user} asks for it too.")
-    store.inbox.log(user, "transfer order", subject, trace=row.trace)
+    with transaction.atomic():
+        row, made = store.processes.begin(KIND, subject, key=key, user=user)
+        said = "hands the order over" if made else "asks for it too"
+        store.processes.log(row, f"{user} {said}.")
+        store.inbox.log(user, "transfer order", subject, trace=row.trace)
     if row.state == "held" and not made:
         return reopen(store, row.id, user=user)
     if row.state == "waiting":

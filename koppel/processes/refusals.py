@@ -44,6 +44,11 @@ CAUSES = (
         "Who keeps the price list can add it, or give the line a price",
     ),
     Cause(
+        ("account category", "account revenue", "account expense"),
+        "The ERP does not know how to book a product of this order",
+        "Accounting can complete the product's accounts; then try again",
+    ),
+    Cause(
         ("product", "salable", "item"),
         "The ERP does not sell a product of this order",
         "Who keeps the products can release it; or take another product",

@@ -15,10 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import BinaryIO, Literal, Self, TypeVar, get_args
+from typing import Any, BinaryIO, Literal, Self, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from koppel.connectors.base import (
+    ASKED,
     Capabilities,
     ChangePage,
     Connector,
@@ -382,7 +383,8 @@ class FaultyConnector:
     """Any connector, with the faults of a plan at its methods and a boundary around each write.
 
     A fault has the consequence that it would have over HTTP. A write in a batch is a call of its
-    own here, so a scenario can be killed between two of them.
+    own here, so a scenario can be killed between two of them. What the connector answers beside
+    records is a call like any other.
     """
 
     def __init__(self, inner: Connector, plan: FaultPlan | None = None) -> None:
@@ -431,6 +433,12 @@ class FaultyConnector:
 
     def close(self) -> None:
         self.inner.close()
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ASKED:
+            raise AttributeError(name)
+        ask = getattr(self.inner, name)
+        return lambda *given, **named: self._read(name, "", lambda: ask(*given, **named))
 
     def _read(self, method: str, resource: str, call: Callable[[], T]) -> T:
         fault = self.plan.begin(method, f"{method} {resource}".strip())

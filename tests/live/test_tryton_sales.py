@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from koppel.connectors.base import Act, Create, Outcome, Record, Refused, Update, Written
+from koppel.connectors.base import Act, Create, Gone, Outcome, Record, Refused, Update, Written
 from koppel.connectors.tryton import TrytonConnector
 from lab.system import Running
-from lab.tryton_sales_human import TrytonSalesHuman
+from lab.tryton_sales_human import TrytonSalesHuman, today
 
 SALE = "sale.sale"
-TODAY = date.today()
+TODAY = today()
 
 
 @pytest.fixture(scope="module")
@@ -303,3 +303,72 @@ def test_products_tell_price_unit_taxes_and_stock(connector: TrytonConnector, pr
         Decimal("9.99"), "C62", True,
     )  # fmt: skip
     assert [(tax["rate"], tax["category"]) for tax in fields["taxes"]] == [(Decimal("0.19"), "S")]
+
+
+def test_what_a_changing_call_answers_is_what_a_read_says(
+    connector: TrytonConnector, order: dict[str, Any]
+) -> None:
+    sale = record(made(connector, order))
+    assert connector.fetch(SALE, [sale.id])[sale.id] == sale
+    for action, state in (("quote", "quotation"), ("confirm", "processing")):
+        sale = record(act(connector, sale, action))
+        assert sale.fields["state"] == state
+        assert connector.fetch(SALE, [sale.id])[sale.id] == sale
+    assert sale.fields["shipments"]
+    assert all(line["planned_date"] for line in sale.fields["lines"] if line["product"])
+
+
+def test_an_order_takes_one_call_for_each_change(
+    connector: TrytonConnector, order: dict[str, Any], product: str
+) -> None:
+    sale = record(made(connector, order))
+    before = connector.calls
+    sale = record(made(connector, {**order, "lines": order["lines"][:1]}))
+    sale = record(act(connector, sale, "quote"))
+    record(act(connector, sale, "confirm"))
+    assert connector.calls - before == 3
+
+
+def test_a_sale_that_cannot_be_processed_is_not_confirmed_and_says_why(
+    connector: TrytonConnector, clerk: TrytonSalesHuman, customer: str
+) -> None:
+    product = clerk.add_product(f"E-{uuid4().hex[:6]}", Decimal(5))
+    lines = [{"product": product, "quantity": Decimal(1)}]
+    draft = record(made(connector, {"party": customer, "lines": lines}))
+    sale = record(act(connector, draft, "quote"))
+    category = clerk.account_by(product, None)
+    outcome = act(connector, sale, "confirm")
+    assert isinstance(outcome, Refused)
+    assert "Account Category" in outcome.message
+    assert now(connector, sale.id)["state"] == "quotation"
+    clerk.account_by(product, category)
+    assert record(act(connector, sale, "confirm")).fields["state"] == "processing"
+
+
+def test_a_product_is_found_by_its_code_and_an_unknown_one_is_named(
+    connector: TrytonConnector, clerk: TrytonSalesHuman, customer: str
+) -> None:
+    code = f"D-{uuid4().hex[:6]}"
+    product = clerk.add_product(code, Decimal(5))
+    lines = [{"product_code": code, "quantity": Decimal(2)}]
+    fields = record(made(connector, {"party": customer, "lines": lines})).fields
+    assert fields["lines"][0]["product"] == product
+    lines.append({"product_code": f"{code}-X", "quantity": Decimal(2)})
+    outcome = made(connector, {"party": customer, "lines": lines})
+    assert isinstance(outcome, Refused)
+    assert outcome.message == f'Line 2: there is no product with the code "{code}-X".'
+    assert outcome.fields == ("lines",)
+
+
+def test_a_customers_standing_is_told_with_its_record_in_one_call(
+    connector: TrytonConnector, customer: str
+) -> None:
+    known = connector.fetch("party.party", [customer])[customer]
+    before = connector.calls
+    standing = connector.party_standing(customer, credit=True)
+    assert connector.calls - before == 1
+    assert standing.record == known
+    assert (standing.dunning_level, standing.blocked) == (0, False)
+    assert standing.exposure == 0
+    assert connector.party_standing(customer, credit=False).exposure is None
+    assert isinstance(connector.party_standing("999999999", credit=False).record, Gone)

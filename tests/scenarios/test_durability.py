@@ -19,6 +19,7 @@ from koppel.store.durability import asynchronous_commits, synchronous_commit
 from koppel.testing.generated import fill_erp
 from tests.postgres import Databases, empty
 from tests.scenarios.pair import PairOfSystems, make_pair, pair_on
+from tests.scenarios.selling import make_selling
 
 ASK = {"sqlite": "PRAGMA synchronous", "postgresql": "SHOW synchronous_commit"}
 WAITS = {"sqlite": 2, "postgresql": "on"}
@@ -79,15 +80,15 @@ class Watched:
 
 
 @contextmanager
-def noted() -> Iterator[list[tuple[str, bool]]]:
-    """Each statement that writes rows, with whether its commit waits for the disk."""
+def noted(table: str = "journal") -> Iterator[list[tuple[str, bool]]]:
+    """Each statement that writes rows of intents, with whether its commit waits for the disk."""
     found: list[tuple[str, bool]] = []
     inside = False
 
     def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         nonlocal inside
         writes = sql.lstrip().startswith(("INSERT", "UPDATE", "DELETE"))
-        if writes and not inside and "journal" in sql:
+        if writes and not inside and table in sql:
             inside = True
             found.append((sql.split()[0], waits()))
             inside = False
@@ -139,3 +140,19 @@ def test_a_commit_that_must_last_waits_within_a_block_that_does_not(pair: PairOf
     assert waits()
     with synchronous_commit():
         assert waits()
+
+
+def test_a_step_that_sends_something_is_on_the_disk_before(tmp_path: Path, template: Path) -> None:
+    selling = make_selling(tmp_path, template)
+    as_in_earnest()
+    with noted("store_process") as commits:
+        erp = Watched(selling.pair.connectors["erp"], commits)
+        crm = Watched(selling.pair.connectors["crm"], commits)
+        selling.pair.wrap = lambda name, inner: erp if name == "erp" else crm  # type: ignore[assignment, return-value]
+        row = selling.transfer(selling.quote())
+    assert (row.state, row.why) == ("done", "")
+    assert len(erp.before) == 3
+    assert {waited for _, waited in (*erp.before, *crm.before)} == {True}
+    # What came of it, and what sent nothing, waits for nobody.
+    assert [waited for _, waited in commits].count(False) > len(erp.before)
+    assert waits()

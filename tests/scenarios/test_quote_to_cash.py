@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,13 +15,13 @@ from koppel.connectors.base import Record
 from koppel.processes.orders import Orders
 from koppel.processes.views import link_view, order_view
 from koppel.testing.chaos import Call, FaultProxy
-from lab.tryton_sales_human import TrytonSalesHuman
+from lab.tryton_sales_human import TrytonSalesHuman, today
 from tests.scenarios.real import PARTY
 from tests.scenarios.real_orders import QUOTE, RealSales
 
 pytestmark = [pytest.mark.tryton, pytest.mark.creme, pytest.mark.xdist_group("sales")]
 
-TODAY = date.today()
+TODAY = today()
 
 
 @pytest.fixture(scope="module")

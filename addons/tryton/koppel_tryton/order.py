@@ -1,9 +1,10 @@
 """An order as it comes from outside, filled into a sale with the ERP's own prices and taxes.
 
 The order is {"values": {field: value}, "lines": [line, ..] or absent, "expected": {..}}. A line is
-{"id", "type", "product", "quantity", "unit", "unit_price", "base_price", "discount_rate", "taxes",
-"description", "note", "amount"}, all but the type optional. Values are Tryton's own: ids, Decimals.
-Expected are "untaxed_amount", "tax_amount", "total_amount", and "taxes": [[rate, amount], ..].
+{"id", "type", "product" or its "code", "quantity", "unit", "unit_price", "base_price",
+"discount_rate", "taxes", "description", "note", "amount"}, all but the type optional. Values are
+Tryton's own: ids, Decimals. Expected are "untaxed_amount", "tax_amount", "total_amount", and
+"taxes": [[rate, amount], ..].
 """
 
 from collections import defaultdict
@@ -13,6 +14,7 @@ from trytond.exceptions import UserError
 from trytond.i18n import gettext
 from trytond.modules.product import round_price
 from trytond.pool import Pool
+from trytond.transaction import inactive_records
 
 TOTALS = ("untaxed_amount", "tax_amount", "total_amount")
 PRICED = frozenset({"product", "quantity", "unit"})
@@ -61,9 +63,10 @@ def fill_header(sale, told, *, new):
 def fill_lines(sale, told):
     """Make the sale's lines those of the order."""
     line_model = Pool().get("sale.line")
+    asked = _with_products(told.lines or ())
     present = {line.id: line for line in sale.lines} if sale.id and sale.id > 0 else {}
     lines = []
-    for number, line in enumerate(told.lines or (), 1):
+    for number, line in enumerate(asked, 1):
         kept = present.get(line.get("id"))
         if line.get("id") is not None and kept is None:
             refuse("msg_line_unknown", line=number)
@@ -77,6 +80,27 @@ def fill_lines(sale, told):
         lines.append(one)
     _in_order(lines)
     sale.lines = lines
+
+
+def _with_products(lines):
+    """The lines with the product of each code: one in use before one that is archived.
+
+    That a product is discontinued is told when it is filled in, not that it is unknown.
+    """
+    codes = sorted({line["code"] for line in lines if line.get("code")})
+    product, found = Pool().get("product.product"), {}
+    with inactive_records():
+        some = product.search([("code", "in", codes)], order=[("id", "ASC")]) if codes else []
+    for one in sorted(some, key=lambda one: not (one.active and one.template.active)):
+        found.setdefault(one.code, one.id)
+    asked = []
+    for number, line in enumerate(lines, 1):
+        if line.get("code") and "product" not in line:
+            if line["code"] not in found:
+                refuse("msg_product_unknown", line=number, code=line["code"])
+            line = {**line, "product": found[line["code"]]}
+        asked.append(line)
+    return asked
 
 
 def _in_order(lines):

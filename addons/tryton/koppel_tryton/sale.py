@@ -7,7 +7,9 @@ from trytond.model import fields
 from trytond.model.exceptions import AccessError
 from trytond.pool import PoolMeta
 from trytond.rpc import RPC, RPCReturnException
+from trytond.transaction import Transaction
 
+from . import whole
 from .face import Faced
 from .key import KeyMixin
 from .order import Told, compare, fill_header, fill_lines, priced, refuse
@@ -58,6 +60,7 @@ class Sale(Faced, KeyMixin, Watched, metaclass=PoolMeta):
                 "koppel_act": RPC(readonly=False),
                 "koppel_remove": RPC(readonly=False),
                 "koppel_price": RPC(),
+                "koppel_whole": RPC(),
             }
         )
 
@@ -74,23 +77,29 @@ class Sale(Faced, KeyMixin, Watched, metaclass=PoolMeta):
         }
 
     @classmethod
-    def koppel_transfer(cls, key, order, keep=True):
+    def koppel_whole(cls, domain, limit, names):
+        """Sales with their deliveries and invoices, in one call; see `whole.sales`."""
+        return whole.sales(domain, limit, names)
+
+    @classmethod
+    def koppel_transfer(cls, key, order, keep=True, names=None):
         """Make one sale with all its lines, or nothing; give what it became.
 
         `order` is {"values": .., "lines": [..], "expected": ..}, see `order.py`. What is not given
         comes from Tryton: addresses, terms, prices, units, taxes. Where the totals differ from the
         expected ones nothing is made ("id" is None), nor where `keep` is false. A sale that was
-        made before under this key is given back as it is ("made" is False).
+        made before under this key is given back as it is ("made" is False). With `names` the
+        answer is just {"id", "made", "differences"} and, as "whole", what `koppel_whole` reads.
         """
         if key and keep:
             found = cls.search([("koppel_key", "=", key)])
             if found:
-                return cls._koppel_answer(found[0], {}, made=False)
+                return cls._koppel_answer(found[0], {}, made=False, names=names)
         told = Told(order)
         sale = cls.koppel_filled(told)
         sale.koppel_key = key if keep else None
         sale.save()
-        return cls._koppel_settle(cls(sale.id), told, keep)
+        return cls._koppel_settle(cls(sale.id), told, keep, names)
 
     @classmethod
     def koppel_filled(cls, order):
@@ -125,8 +134,8 @@ class Sale(Faced, KeyMixin, Watched, metaclass=PoolMeta):
         }
 
     @classmethod
-    def koppel_amend(cls, id_, version, order):
-        """Change one sale if it still has that version, with the same checks.
+    def koppel_amend(cls, id_, version, order, names=None):
+        """Change one sale if it still has that version, with the same checks and answer.
 
         Lines are told as a whole list: with an id they are kept or changed, without one they are
         new, and those not told are deleted. Only a draft may be changed, but for `koppel_free`.
@@ -139,12 +148,19 @@ class Sale(Faced, KeyMixin, Watched, metaclass=PoolMeta):
         if told.lines is not None:
             fill_lines(sale, told)
         sale.save()
-        return cls._koppel_settle(cls(id_), told, True)
+        return cls._koppel_settle(cls(id_), told, True, names)
 
     @classmethod
-    def koppel_act(cls, id_, version, action):
-        """Press one of the buttons in ACTIONS; refused where the state does not allow it."""
-        target = ACTIONS[action]
+    def koppel_act(cls, id_, version, action, names=None):
+        """Press one of the buttons in ACTIONS; refused where the state does not allow it.
+
+        With `names` the answer is what `koppel_whole` reads afterwards, or None where Tryton has
+        more to do after this call; else it is the state.
+        """
+        target, queued = ACTIONS[action], list(Transaction().tasks)
+        if action in {"confirm", "process"}:
+            # Processing takes this lock; asked for in the middle, all before would be done twice.
+            cls.lock([cls(id_)])
         cls._koppel_check(id_, version)
         sale = cls(id_)
         before, string = sale.state, sale.state_string
@@ -162,7 +178,9 @@ class Sale(Faced, KeyMixin, Watched, metaclass=PoolMeta):
             raise AccessError(
                 gettext("koppel.msg_sale_state", sale=sale.rec_name, state=string, action=action)
             )
-        return sale.state
+        if names is None:
+            return sale.state
+        return None if whole.work_off(queued) else cls._koppel_whole(id_, names)
 
     @classmethod
     def koppel_remove(cls, id_, version):
@@ -171,15 +189,27 @@ class Sale(Faced, KeyMixin, Watched, metaclass=PoolMeta):
         cls.delete([cls(id_)])
 
     @classmethod
-    def _koppel_settle(cls, sale, told, keep):
+    def _koppel_settle(cls, sale, told, keep, names):
         differences = compare(sale, told)
-        answer = cls._koppel_answer(sale, differences, made=True)
-        if keep and not differences["found"]:
+        stays = keep and not differences["found"]
+        answer = cls._koppel_answer(sale, differences, made=True, names=names if stays else None)
+        if stays:
             return answer
         raise Reckoned({**answer, "id": None, "made": False})
 
     @classmethod
-    def _koppel_answer(cls, sale, differences, *, made):
+    def _koppel_whole(cls, id_, names):
+        # What this transaction has read before it wrote is read anew.
+        for cache in Transaction().cache.values():
+            cache.clear()
+        return whole.sales([("id", "=", id_)], None, names)
+
+    @classmethod
+    def _koppel_answer(cls, sale, differences, *, made, names=None):
+        if names is not None:
+            found = differences.get("found", [])
+            read = cls._koppel_whole(sale.id, names)
+            return {"id": sale.id, "made": made, "differences": found, "whole": read}
         return {
             "id": sale.id,
             "made": made,

@@ -31,6 +31,7 @@ from koppel.connectors.base import (
     OrderComparison,
     Outcome,
     PartyFigures,
+    PartyStanding,
     PriceAnswer,
     PriceBreak,
     Record,
@@ -333,6 +334,9 @@ class TrytonConnector:
 
     def party_figures(self, parties: Sequence[str]) -> Mapping[str, PartyFigures]:
         return self._guarded(lambda: self._trade.figures(parties))
+
+    def party_standing(self, party: str, *, credit: bool) -> PartyStanding:
+        return self._guarded(lambda: self._of(PARTY).reader.standing(party, credit=credit))
 
     def invoice_document(self, invoice: str) -> Document:
         return self._guarded(lambda: self._trade.document(invoice))

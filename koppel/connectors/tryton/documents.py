@@ -8,7 +8,7 @@ have changed since a moment, however many there are.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -50,7 +50,9 @@ class Shape:
     """One resource: its fields, the names to read, and how to read them.
 
     `prepared` reads more for all rows at once where a nested read does not reach; its answer is
-    handed to `record`. `context` is laid over the user's.
+    handed to `record`.
+    Or the module's `koppel_whole` reads it along: `whole` are its names, by model, and `around`
+    makes of its answer what is handed to `record`. `context` is laid over the user's.
     """
 
     name: str
@@ -60,6 +62,8 @@ class Shape:
     record: Callable[[Setting, Row, Any], dict[str, Any]]
     domain: tuple[Any, ...] = ()
     prepared: Callable[[TrytonSession, Sequence[Row]], Any] = lambda session, rows: None
+    whole: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    around: Callable[[Row], Any] = lambda answer: None
     context: Callable[[TrytonSession], Mapping[str, Any]] = lambda session: {}
     optional: frozenset[str] = frozenset()
     """First parts of names that are read only where Tryton has the field."""
@@ -154,21 +158,36 @@ class Documents:
 
     def _read(self, resource: str, domain: Domain, limit: int | None) -> dict[str, Record]:
         shape = self._shapes[resource]
-        rows: list[dict[str, Any]] = self._session.call(
-            shape.name,
-            "search_read",
-            [*shape.domain, *domain],
-            0,
-            limit,
-            [["id", "ASC"]],
-            self._readable(shape),
-            context={"active_test": False, **shape.context(self._session)},
+        domain = [*shape.domain, *domain]
+        context = {"active_test": False, **shape.context(self._session)}
+        if shape.whole:
+            asked = self.asked(resource)
+            answer = self._session.call(
+                shape.name, "koppel_whole", domain, limit, asked, context=context
+            )
+            return self.told(resource, answer)
+        order, names = [["id", "ASC"]], self._readable(shape)
+        rows = self._session.call(
+            shape.name, "search_read", domain, 0, limit, order, names, context=context
         )
-        more = shape.prepared(self._session, rows) if rows else None
+        return self._records(shape, rows, shape.prepared(self._session, rows) if rows else None)
+
+    def asked(self, resource: str) -> dict[str, list[str]]:
+        """The names that `koppel_whole` is to read, by model."""
+        shape = self._shapes[resource]
+        below = {model: list(names) for model, names in shape.whole.items()}
+        return {shape.name: self._readable(shape), **below}
+
+    def told(self, resource: str, answer: Row) -> dict[str, Record]:
+        """The records of what `koppel_whole` answered, or a changing call with the same names."""
+        shape = self._shapes[resource]
+        return self._records(shape, answer["rows"], shape.around(answer))
+
+    def _records(self, shape: Shape, rows: Sequence[Row], more: Any) -> dict[str, Record]:
         setting = Setting(self.codes, self.today())
         return {
             str(row["id"]): Record(
-                resource=resource,
+                resource=shape.name,
                 id=str(row["id"]),
                 version=str(row[VERSION]),
                 fields=shape.record(setting, row, more),

@@ -1,12 +1,13 @@
 """From native fields of a sale to the order that Tryton's module `koppel` takes.
 
-Codes become numbers here: units, currencies, terms, taxes, product codes. Amounts that nobody can
-write (totals, an amount of a line) are what the sender expects; Tryton compares them to the cent.
+Codes become numbers here: units, currencies, terms, taxes. Those of products are left to Tryton to
+look up, which has very many. Amounts that nobody can write (totals, an amount of a line) are what
+the sender expects; Tryton compares them to the cent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,7 +15,6 @@ from typing import Any
 
 from koppel.connectors.base import Fields
 from koppel.connectors.tryton.codes import Codes
-from koppel.connectors.tryton.rpc import TrytonSession
 from koppel.connectors.tryton.sales import CRM_FIELDS, LINE_TYPES
 from koppel.connectors.tryton.values import FieldRefused
 
@@ -43,7 +43,6 @@ LINE_FIELDS = frozenset(
 class OrderBuilder:
     """Builds orders for one session."""
 
-    session: TrytonSession
     codes: Codes
 
     def build(self, fields: Fields, *, new: bool) -> dict[str, Any]:
@@ -87,22 +86,9 @@ class OrderBuilder:
 
     def _lines(self, told: Any) -> list[dict[str, Any]]:
         lines = _listed(told, "lines")
-        codes = sorted({line["product_code"] for line in lines if line.get("product_code")})
-        products = self._products(codes) if codes else {}
-        return [self._line(line, products) for line in lines]
+        return [self._line(line) for line in lines]
 
-    def _products(self, codes: Sequence[str]) -> dict[str, list[int]]:
-        """Products by code, archived ones too: that one is discontinued is for Tryton to say."""
-        rows = self.session.call(
-            "product.product", "search_read", [["code", "in", codes]], 0, None, None,
-            ["code", "active"], context={"active_test": False},
-        )  # fmt: skip
-        found: dict[str, list[int]] = {}
-        for row in sorted(rows, key=lambda row: not row["active"]):
-            found.setdefault(row["code"], []).append(row["id"])
-        return found
-
-    def _line(self, line: Mapping[str, Any], products: Mapping[str, list[int]]) -> dict[str, Any]:
+    def _line(self, line: Mapping[str, Any]) -> dict[str, Any]:
         strange = sorted(set(line) - LINE_FIELDS)
         if strange:
             raise FieldRefused(f"{strange[0]!r} of a line cannot be written", f"lines.{strange[0]}")
@@ -112,7 +98,10 @@ class OrderBuilder:
         made: dict[str, Any] = {} if line.get("id") else {"type": kind}
         for name, value in line.items():
             if name == "product_code":
-                made.setdefault("product", self._product(str(value), products) if value else None)
+                if value:
+                    made["code"] = str(value)
+                else:
+                    made.setdefault("product", None)
             elif name in _LINE_VALUES:
                 made[name] = _LINE_VALUES[name](value, f"lines.{name}")
             elif name == "unit" and value is not None:
@@ -124,14 +113,6 @@ class OrderBuilder:
         if kind == "line" and not line.get("id") and made.get("quantity") is None:
             raise FieldRefused("a line needs a quantity", "lines.quantity")
         return made
-
-    def _product(self, code: str, products: Mapping[str, list[int]]) -> int:
-        found = products.get(code)
-        if not found:
-            raise FieldRefused(
-                f"Tryton has no product with the code {code!r}", "lines.product_code"
-            )
-        return found[0]
 
     def _tax(self, told: Mapping[str, Any]) -> int:
         number = self.codes.tax_number(told)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from koppel.connectors.base import Fields, Gone, IdPage, Record
+from koppel.connectors.base import Fields, Gone, IdPage, PartyStanding, Record
 from koppel.connectors.tryton.records import (
     Heirs,
     Snapshot,
@@ -87,6 +87,22 @@ class Reader:
         found = self.living(resource, ids)
         gone = self.gone(resource, [id for id in ids if id not in found])
         return {id: found[id].record if id in found else gone[id] for id in ids}
+
+    def standing(self, id: str, *, credit: bool) -> PartyStanding:
+        """See `SalesFunctions.party_standing`. Only with the module `koppel`."""
+        domain = [["id", "in", _numbers([id])], *self.living_domain(PARTY)]
+        names = read_names(self._schema, PARTY)
+        told = self._session.call(PARTY, "koppel_standing", domain, names, credit)
+        if told is None:
+            return PartyStanding(record=self.gone(PARTY, [id])[id])
+        found = snapshots(self._schema, self._tables, PARTY, [told["row"]], {})
+        return PartyStanding(
+            record=found[id].record,
+            dunning_level=told["dunning_level"],
+            blocked=told["blocked"],
+            credit_limit=told.get("credit_limit"),
+            exposure=told.get("exposure"),
+        )
 
     def find(self, resource: str, match: Fields, limit: int) -> list[Record]:
         """Living records whose fields equal all of `match`, the oldest first."""

@@ -19,7 +19,6 @@ from koppel.connectors.base import FieldInfo
 from koppel.connectors.tryton.codes import Codes
 from koppel.connectors.tryton.documents import Row, Setting, Shape
 from koppel.connectors.tryton.invoices import INVOICE_STATES, PAYMENT, SHIPMENT_STATES
-from koppel.connectors.tryton.rpc import TrytonSession
 from koppel.connectors.tryton.shapes import (
     PAID_NAMES,
     TAX_FIELDS,
@@ -142,39 +141,15 @@ class _Around:
         """From an invoice to those that credit it."""
 
 
-def _around(session: TrytonSession, rows: Sequence[Row]) -> _Around:
-    """Two more calls for all sales at once, none for drafts."""
+def _around(answer: Row) -> _Around:
+    """From what the module read along."""
     found = _Around()
-    lines = [line for row in rows for line in row["lines."]]
-    shipments = {
-        int(number)
-        for line in lines
-        for move in line["moves."]
-        if (number := pointed(move["shipment"], "stock.shipment.out"))
-    }
-    invoices = {
-        bill["invoice"] for line in lines for bill in line["invoice_lines."] if bill["invoice"]
-    }
-    if shipments:
-        found.shipments = _by_id(
-            session, "stock.shipment.out", [["id", "in", sorted(shipments)]], _SHIPMENT_NAMES
-        )
-    if invoices:
-        some = sorted(invoices)
-        credits = ["lines.origin.invoice", "in", some, "account.invoice.line"]
-        domain = ["OR", ["id", "in", some], [["type", "=", "out"], credits]]
-        found.invoices = _by_id(session, "account.invoice", domain, _INVOICE_NAMES)
-        for one, row in found.invoices.items():
-            for origin in row["origin_invoices"] or ():
-                found.credits[origin].add(one)
+    found.shipments = {row["id"]: row for row in answer["shipments"]}
+    found.invoices = {row["id"]: row for row in answer["invoices"]}
+    for one, row in found.invoices.items():
+        for origin in row["origin_invoices"] or ():
+            found.credits[origin].add(one)
     return found
-
-
-def _by_id(
-    session: TrytonSession, model: str, domain: list[Any], names: Sequence[str]
-) -> dict[int, Row]:
-    rows = session.call(model, "search_read", domain, 0, None, [["id", "ASC"]], list(names))
-    return {row["id"]: row for row in rows}
 
 
 _SHIPMENT_NAMES = ("number", "state", "planned_date", "effective_date")
@@ -399,7 +374,8 @@ SALE = Shape(
         "lines.invoice_lines.invoice",
     ),
     record=_sale,
-    prepared=_around,
+    whole={"stock.shipment.out": _SHIPMENT_NAMES, "account.invoice": _INVOICE_NAMES},
+    around=_around,
     optional=frozenset({"incoterm", "price_list", "lines.base_price", "lines.discount_rate",
                         "koppel_taxes", "koppel_key", *CRM_FIELDS}),
 )  # fmt: skip

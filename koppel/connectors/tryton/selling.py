@@ -66,7 +66,7 @@ class Seller:
     ) -> None:
         self._session = session
         self._documents = documents
-        self._orders = OrderBuilder(session, documents.codes)
+        self._orders = OrderBuilder(documents.codes)
         self._sleep = sleep
 
     def write(self, batch: Sequence[Write]) -> list[Outcome]:
@@ -113,8 +113,9 @@ class Seller:
                     return self._create(write)
                 case Update():
                     order = self._orders.build(write.fields, new=False)
-                    answer = self._call("koppel_amend", int(write.id), write.expected, order)
-                    return _differing(answer) or self._read_back(write.id)
+                    asked = self._documents.asked(SALES)
+                    answer = self._call("koppel_amend", int(write.id), write.expected, order, asked)
+                    return _differing(answer) or self._made(write.id, answer["whole"])
                 case Act():
                     return self._act(write)
                 case Delete():
@@ -129,16 +130,20 @@ class Seller:
 
     def _create(self, write: Create) -> Outcome:
         order = self._orders.build(write.fields, new=True)
-        answer = self._call("koppel_transfer", write.key, order)
-        return _differing(answer) or self._read_back(str(answer["id"]))
+        asked = self._documents.asked(SALES)
+        answer = self._call("koppel_transfer", write.key, order, True, asked)
+        return _differing(answer) or self._made(str(answer["id"]), answer["whole"])
 
     def _act(self, write: Act) -> Outcome:
         if write.action not in ACTIONS:
             message = f"sales have no action {write.action!r}"
             return Refused(reason="invalid", message=message)
         accepted = tuple(write.fields.get(ACCEPT) or ())
-        self._call("koppel_act", int(write.id), write.expected, write.action, accepted=accepted)
-        return self._read_back(write.id)
+        asked = self._documents.asked(SALES)
+        answer = self._call(
+            "koppel_act", int(write.id), write.expected, write.action, asked, accepted=accepted
+        )
+        return self._made(write.id, answer)
 
     def _call(self, method: str, *args: Any, accepted: Sequence[str] = ()) -> Any:
         """One changing call; a busy database is waited out, accepted questions are answered."""
@@ -155,6 +160,11 @@ class Seller:
                 if not waits:
                     raise TryLater(busy.message, place=self._session.name) from None
                 self._sleep(waits.pop(0))
+
+    def _made(self, id: str, answer: Mapping[str, Any] | None) -> Outcome:
+        """The sale as the changing call itself read it back, or read where it could not."""
+        told = self._documents.told(SALES, answer) if answer is not None else {}
+        return Written(after=told[id]) if id in told else self._read_back(id)
 
     def _read_back(self, id: str) -> Outcome:
         try:
