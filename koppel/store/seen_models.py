@@ -121,6 +121,10 @@ class Customer(models.Model):
             models.Index(fields=["salesperson", "name_key"], name="customer_sales"),
             models.Index(fields=["trend", "turnover"], name="customer_trend"),
             models.Index(fields=["quiet_from"], name="customer_quiet"),
+            models.Index(fields=["town", "id"], name="customer_town"),
+            models.Index(fields=["last_order", "id"], name="customer_last"),
+            models.Index(fields=["open_items", "id"], name="customer_open"),
+            models.Index(fields=["backlog", "id"], name="customer_backlog"),
             models.Index(fields=["dirty"], condition=Q(dirty=True), name="customer_dirty"),
         ]
 
@@ -197,8 +201,12 @@ class Sale(models.Model):
         indexes = [
             models.Index(fields=["party", "side", "kind", "day"], name="sale_party"),
             models.Index(fields=["side", "kind", "day", "id"], name="sale_day"),
-            models.Index(fields=["number"], name="sale_number"),
+            models.Index(fields=["side", "kind", "number", "id"], name="sale_numbered"),
             models.Index(fields=["side", "kind", "state", "day"], name="sale_state"),
+            models.Index(fields=["side", "kind", "payment", "day"], name="sale_payment"),
+            models.Index(fields=["side", "kind", "net", "id"], name="sale_net"),
+            models.Index(fields=["side", "kind", "backlog", "id"], name="sale_backlog"),
+            models.Index(fields=["side", "kind", "reference"], name="sale_reference"),
         ]
 
 
@@ -255,6 +263,9 @@ class Bill(models.Model):
             models.Index(fields=["day", "id"], name="bill_day"),
             models.Index(fields=["number"], name="bill_number"),
             models.Index(fields=["due"], condition=~Q(open=0), name="bill_open"),
+            models.Index(fields=["day", "id"], condition=Q(dunning__gt=0), name="bill_reminded"),
+            models.Index(fields=["kind", "day"], name="bill_kind"),
+            models.Index(fields=["state", "day"], name="bill_state"),
         ]
 
 

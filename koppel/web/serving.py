@@ -119,7 +119,7 @@ def _run(server: Any) -> None:
         server.run()
     except OSError:
         # It waits at a socket that another thread has closed: that is how it ends.
-        if server.socket.fileno() != -1:
+        if server.socket is not None and server.socket.fileno() != -1:
             raise
 
 

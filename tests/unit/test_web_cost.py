@@ -141,3 +141,70 @@ def test_a_right_that_is_taken_away_is_gone_with_the_next_page(store: Store) -> 
     assert web.get("/customers").status_code == 200
     store.people.set_active("late", False)
     assert web.get("/customers").status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("address", "index"),
+    [
+        ("/orders", "sale_day"),
+        ("/orders?state=paid", "sale_state"),
+        ("/orders?sort=state", "sale_state"),
+        ("/orders?payment=overdue", "sale_payment"),
+        ("/orders?sort=-net", "sale_net"),
+        ("/orders?sort=number", "sale_numbered"),
+        ("/orders?sort=-backlog", "sale_backlog"),
+        ("/invoices", "bill_day"),
+        ("/invoices?state=draft", "bill_state"),
+        ("/invoices?kind=credit_note", "bill_kind"),
+        ("/invoices?dunning=1", "bill_reminded"),
+        ("/customers", "customer_name"),
+        ("/customers?sort=-open", "customer_open"),
+        ("/customers?sort=-last", "customer_last"),
+        ("/customers?sort=town", "customer_town"),
+    ],
+)
+def test_a_list_of_millions_goes_through_an_index(store: Store, address: str, index: str) -> None:
+    (query,) = rows_of(address)
+    assert f"INDEX {index} " in f"{plan(query)} "
+
+
+@pytest.mark.parametrize("query", ["muller", "SO1", "so1", "nobody"])
+def test_a_search_of_documents_looks_at_no_more_than_it_shows(store: Store, query: str) -> None:
+    for page, table in (("orders", "store_sale"), ("invoices", "store_bill")):
+        asked = rows_of(f"/{page}?q={query}", table)
+        assert asked
+        for one in asked:
+            assert "SCAN" not in plan(one), one
+
+
+def test_documents_are_found_by_customer_number_and_reference(store: Store) -> None:
+    web = Client(SERVER_NAME="127.0.0.1")
+    web.force_login(get_user_model().objects.get(username="clerk"))
+    Sale.objects.filter(number="SO7").update(reference="Order by phone")
+    for query in ("so7", "SO7", "order by", "Order by phone"):
+        assert "SO7<" in web.get("/orders", {"q": query}).content.decode(), query
+    found = web.get("/orders", {"q": "muller 007"}).content.decode()
+    assert {f"SO{n}<" in found for n in (7, 7 + MANY, 7 + 2 * MANY)} == {True}
+    assert "SO8<" not in found
+    assert "RE7<" in web.get("/invoices", {"q": "re7"}).content.decode()
+    assert "RE7<" in web.get("/invoices", {"q": "muller 007"}).content.decode()
+
+
+def rows_of(address: str, table: str = "") -> list[str]:
+    """What a list asks for its rows."""
+    page = address.partition("?")[0].strip("/")
+    table = table or {"orders": "store_sale", "invoices": "store_bill"}.get(page, "store_customer")
+    web = Client(SERVER_NAME="127.0.0.1")
+    web.force_login(get_user_model().objects.get(username="clerk"))
+    with CaptureQueriesContext(connection) as asked:
+        assert web.get(address).status_code == 200
+    start = f'SELECT "{table}"'
+    found = [one["sql"] for one in asked.captured_queries if one["sql"].startswith(start)]
+    return found[:1] if page == "customers" else found
+
+
+def plan(query: str) -> str:
+    """How the database goes about it."""
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN QUERY PLAN " + query.replace("%", "%%"))
+        return "; ".join(str(row[3]) for row in cursor.fetchall())
