@@ -1,160 +1,82 @@
 """How fast the pages are when the store is large, on SQLite and on PostgreSQL.
 
-Fills a replica with made-up partners, orders, lines and invoices, then lets twenty threads at once
-search as one types, open customers and read the figures of the house. Times are those of the whole
-answer inside Koppel's own web stack (without the network), on this machine.
-`python -m bench.pages PARTNERS sqlite|postgresql` prints one line of JSON; five orders of three
-lines for each partner.
+Fills a replica with made-up partners, orders, lines and invoices (`bench.pages_rows`) and reckons
+the figures. Then `koppel serve` runs on it, and twenty people in a process of their own search as
+one types, open customers and read the figures of the house (`bench.people`). `python -m bench.pages
+PARTNERS sqlite|postgresql` prints one line of JSON; five orders of three lines for each partner.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import statistics
+import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from bench.pages_rows import TODAY, Size, fill
+from bench.people import KINDS, Call, Load, ask, visits
 from koppel import config
+from koppel.store import Store, open_store
+from koppel.store.address import ENVIRONMENT
+from koppel.store.secrets import find_key
 from lab.postgres import Postgres
+from lab.system import free_port
 
 PEOPLE = 20
 CALLS = 15
 """Calls of each person and kind."""
-NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
-TODAY = NOW.date()
-PART = 5_000
-_ROOTS = (
-    "Müller", "Schmidt", "Schneider", "Fischer", "Weber", "Meyer", "Wagner", "Becker", "Schulz",
-    "Hoffmann", "Köhler", "Krüger", "Jäger", "Böhm", "Groß", "Lindner", "Vogt", "Sauer", "Brandt",
-)  # fmt: skip
-_TRADES = (
-    "Stahlbau", "Maschinenbau", "Elektrotechnik", "Holzbau", "Druckerei", "Logistik", "Werkzeuge",
-    "Kunststofftechnik", "Brauereitechnik", "Hydraulik", "Verpackungen", "Gartenbau",
-)  # fmt: skip
-_TOWNS = (
-    "Berlin", "Hamburg", "München", "Köln", "Frankfurt", "Düsseldorf", "Leipzig", "Nürnberg",
-    "Würzburg", "Göttingen", "Lübeck", "Saarbrücken",
-)  # fmt: skip
+ALONE = 40
+"""Calls of each kind by one person alone, for the work that a page takes."""
+READY = "processes answer pages"
+PATIENCE = 300.0
+KOPPEL = Path(sys.executable).with_name("koppel")
 
 
 @dataclass(frozen=True)
-class Size:
-    """How much is made up."""
+class Place:
+    """A home folder, and the store that belongs to it."""
 
-    partners: int
-    orders: int
-    lines: int = 3
-    """Of each order."""
+    home: Path
+    address: Path | str
+    environment: dict[str, str]
 
+    def megabytes(self) -> int:
+        """What the store takes on the disk."""
+        from django.db import connection
 
-def fill(size: Size, seed: int = 1) -> dict[str, float]:
-    """Make the rows; seconds of each part."""
-    from django.db import transaction
-
-    from koppel.store import searching
-    from koppel.store.seen_models import Bill, Customer, Sale, SaleLine
-
-    chance = random.Random(seed)
-    took: dict[str, float] = {}
-
-    def timed(name: str, rows: Iterator[Any], model: Any) -> None:
-        started = time.perf_counter()
-        with transaction.atomic():
-            for part in _parts(rows):
-                model.objects.bulk_create(part, batch_size=PART)
-        took[name] = time.perf_counter() - started
-
-    timed("partners", (_customer(n, chance) for n in range(size.partners)), Customer)
-    timed("orders", (_sale(n, size, chance) for n in range(size.orders)), Sale)
-    timed(
-        "lines",
-        (_line(n, k, chance) for n in range(size.orders) for k in range(size.lines)),
-        SaleLine,
-    )
-    timed("invoices", (_bill(n, size, chance) for n in range(size.orders)), Bill)
-    started = time.perf_counter()
-    searching.rebuild()
-    took["index"] = time.perf_counter() - started
-    return took
+        if isinstance(self.address, Path):
+            return round(self.address.stat().st_size / 1e6)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_database_size(current_database())")
+            return round(cursor.fetchone()[0] / 1e6)
 
 
-def _customer(n: int, chance: random.Random) -> Any:
-    from koppel.store.searching import name_key, searchable
-    from koppel.store.seen_models import Customer
-
-    root, trade = chance.choice(_ROOTS), chance.choice(_TRADES)
-    name, number, town = f"{root} {trade} {n} GmbH", f"K{n:07}", chance.choice(_TOWNS)
-    email = f"info{n}@{root.lower()}.example"
-    phone, tax = f"+4930{n:07}", f"DE{100_000_000 + n}"
-    return Customer(
-        name=name, name_key=name_key(name), number=number, erp_id=str(n), crm_id=str(n), town=town,
-        email=email, phone=phone, tax_id=tax, country="DE", postal_code=f"{n % 90_000 + 10_000}",
-        region=f"DE {n % 9 + 1}", salesperson=f"Sales {n % 40}",
-        search=searchable([name, number, town, email, tax], phones=[phone]),
-    )  # fmt: skip
-
-
-def _day(n: int) -> date:
-    return TODAY - timedelta(days=n * 7919 % 1460)
-
-
-def _net(n: int) -> int:
-    return 50 + n * 104_729 % 5_000
-
-
-def _sale(n: int, size: Size, chance: random.Random) -> Any:
-    from koppel.store.seen_models import Sale
-
-    state = ("confirmed", "partly delivered", "delivered", "invoiced", "paid")[n % 5]
-    return Sale(
-        side="erp", kind="order", resource="sale.sale", record=str(n), number=f"SO{n:08}",
-        party=str(chance.randrange(size.partners)), state=state, payment="open", day=_day(n),
-        currency="EUR", net=_net(n), gross=_net(n), backlog=_net(n) if n % 5 < 2 else 0,
-        read_at=NOW,
-    )  # fmt: skip
-
-
-def _line(n: int, place: int, chance: random.Random) -> Any:
-    from koppel.store.seen_models import SaleLine
-
-    return SaleLine(
-        sale=n + 1, position=place + 1, item=f"A{(n * 3 + place) % 5_000}", name="Part",
-        ordered=3, delivered=1, open=2, net=_net(n) // 3, unit="C62", status="partly shipped",
-    )  # fmt: skip
-
-
-def _bill(n: int, size: Size, chance: random.Random) -> Any:
-    from koppel.store.seen_models import Bill
-
-    day = _day(n)
-    still = n % 20 == 0
-    return Bill(
-        record=str(n), number=f"RE{n:08}", party=str(chance.randrange(size.partners)),
-        state="posted", counted=True, day=day, due=day + timedelta(days=30),
-        paid=None if still else day + timedelta(days=20 + n % 30), currency="EUR", net=_net(n),
-        gross=_net(n), open=_net(n) if still else 0, read_at=NOW,
-    )  # fmt: skip
-
-
-def _parts(rows: Iterator[Any]) -> Iterator[list[Any]]:
-    part: list[Any] = []
-    for row in rows:
-        part.append(row)
-        if len(part) == PART:
-            yield part
-            part = []
-    if part:
-        yield part
+@contextmanager
+def place(kind: str) -> Iterator[Place]:
+    """A new one; it is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="koppel-pages-") as folder:
+        home = Path(folder)
+        if kind == "sqlite":
+            yield Place(home, home / "koppel.sqlite3", {})
+            return
+        # With all the safety that it has where it is used: what is committed is on the disk.
+        server = Postgres(Path(tempfile.mkdtemp(prefix="koppel-postgres-")))
+        server.start()
+        try:
+            address = server.create("koppel")
+            yield Place(home, address, {ENVIRONMENT: address})
+        finally:
+            server.remove()
 
 
 def reckon() -> tuple[float, float]:
@@ -171,62 +93,37 @@ def reckon() -> tuple[float, float]:
     return first, time.perf_counter() - started
 
 
-def measure(people: int = PEOPLE, calls: int = CALLS) -> dict[str, dict[str, float]]:
-    """Twenty people at once, each pausing about a second between two calls as people do.
-
-    For each kind of page: the median and the 95th percentile in milliseconds, the processor time
-    of a call, and the largest answer in bytes.
-    """
-    from django.db import connections
-
-    asked: list[tuple[str, float, float, int]] = []
-    lock = threading.Lock()
-
-    def person(number: int) -> None:
-        chance, web = random.Random(number), _browser()
-        web.get("/customers")
-        for _ in range(calls):
-            for kind, address, part in _visits(chance):
-                time.sleep(chance.uniform(0.2, 1.0))
-                started, cpu = time.perf_counter(), time.thread_time()
-                answer = web.get(address, headers={"HX-Request": "true"} if part else {})
-                told = time.perf_counter() - started, time.thread_time() - cpu
-                assert answer.status_code == 200, address
-                with lock:
-                    asked.append((kind, *told, len(answer.content)))
-        connections.close_all()
-
-    threads = [threading.Thread(target=person, args=(number,)) for number in range(people)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return {kind: _told([one for one in asked if one[0] == kind]) for kind in _KINDS}
+@contextmanager
+def serving(here: Place, processes: int) -> Iterator[int]:
+    """`koppel serve` meanwhile; its port."""
+    port, log = free_port(), here.home / "serve.log"
+    command = [
+        KOPPEL, "--home", here.home, "serve", "--port", port, "--processes", processes,
+    ]  # fmt: skip
+    with log.open("wb") as out:
+        server = subprocess.Popen(
+            [str(word) for word in command],
+            stdout=out, stderr=out, env={**os.environ, **here.environment},
+        )  # fmt: skip
+    try:
+        ready = "Koppel serves" if processes == 1 else READY
+        until = time.monotonic() + PATIENCE
+        while ready not in log.read_text():
+            if server.poll() is not None or time.monotonic() > until:
+                raise SystemExit(log.read_text())
+            time.sleep(0.1)
+        yield port
+    finally:
+        server.terminate()
+        server.wait(60)
 
 
-_KINDS = ("search", "customer", "orders", "insight")
+def sessions(home: Path) -> list[str]:
+    """One for each person, as signing in makes them."""
+    from koppel.web import serving
 
-
-def _visits(chance: random.Random) -> list[tuple[str, str, bool]]:
-    root, number = chance.choice(_ROOTS), chance.randrange(1, 1_000)
-    query = chance.choice((root[:4], f"{root} {chance.choice(_TRADES)[:5]}", f"K00{number:04}"))
-    return [
-        ("search", f"/customers?q={query}", True),
-        ("customer", f"/customers/{number}", False),
-        ("orders", "/orders", False),
-        ("insight", "/insight", False),
-    ]
-
-
-def _told(rows: list[tuple[str, float, float, int]]) -> dict[str, float]:
-    took = sorted(row[1] for row in rows)
-    return {
-        "calls": len(rows),
-        "median_ms": round(statistics.median(took) * 1000, 1),
-        "p95_ms": round(took[int(len(took) * 0.95)] * 1000, 1),
-        "cpu_ms": round(statistics.mean(row[2] for row in rows) * 1000, 1),
-        "bytes": max(row[3] for row in rows),
-    }
+    serving.prepare(home, "127.0.0.1")
+    return [_browser().cookies["koppel_session"].value for _ in range(PEOPLE)]
 
 
 def _browser() -> Any:
@@ -236,6 +133,57 @@ def _browser() -> Any:
     web = Client(SERVER_NAME="127.0.0.1")
     web.force_login(get_user_model().objects.get(username="bench"))
     return web
+
+
+def alone(partners: int) -> dict[str, dict[str, float]]:
+    """For each kind, the processor time of a page in milliseconds, and its questions."""
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    chance, web = random.Random(7), _browser()
+    work: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    asked: dict[str, int] = {}
+    for turn in range(ALONE + 5):
+        for kind, address, part in visits(chance, partners):
+            headers = {"HX-Request": "true"} if part else {}
+            if turn < 5:
+                with CaptureQueriesContext(connection) as found:
+                    web.get(address, headers=headers)
+                asked[kind] = len(found)
+                continue
+            started = time.process_time()
+            web.get(address, headers=headers)
+            work[kind].append(time.process_time() - started)
+    return {
+        kind: {"cpu_ms": round(statistics.median(work[kind]) * 1000, 1), "questions": asked[kind]}
+        for kind in KINDS
+    }
+
+
+def measured(here: Place, load: Load, processes: int) -> dict[str, Any]:
+    """What the people found: for each kind the median and the 95th percentile."""
+    before = os.getloadavg()[0]
+    with serving(here, processes) as port:
+        load.port = port
+        made = ask(load)
+    return {
+        "processes": processes,
+        "load_before": round(before, 1),
+        "load_after": round(os.getloadavg()[0], 1),
+        "per_second": round(len(made.calls) / made.seconds, 1),
+        "generator": round(made.work / made.seconds, 3),
+        "pages": {kind: _told([one for one in made.calls if one.kind == kind]) for kind in KINDS},
+    }
+
+
+def _told(rows: list[Call]) -> dict[str, float]:
+    took = sorted(row.seconds for row in rows)
+    return {
+        "calls": len(rows),
+        "median_ms": round(statistics.median(took) * 1000, 1),
+        "p95_ms": round(took[int(len(took) * 0.95)] * 1000, 1),
+        "bytes": max(row.size for row in rows),
+    }
 
 
 def first_load() -> int:
@@ -252,65 +200,44 @@ def first_load() -> int:
     return total
 
 
-@contextmanager
-def _database(kind: str) -> Iterator[Path | str]:
-    if kind == "sqlite":
-        with tempfile.TemporaryDirectory() as folder:
-            yield Path(folder) / "koppel.sqlite3"
-        return
-    server = Postgres.for_tests()
-    server.start()
-    try:
-        yield server.create("koppel")
-    finally:
-        server.remove()
-
-
-def _megabytes(database: Path | str) -> int:
-    from django.db import connection
-
-    if isinstance(database, Path):
-        return round(database.stat().st_size / 1e6)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
-        cursor.execute("SELECT pg_database_size(current_database())")
-        return round(cursor.fetchone()[0] / 1e6)
-
-
 def run(size: Size, kind: str) -> dict[str, Any]:
     """Fill, reckon and measure on a store of its own."""
-    from koppel.connectors import registry
-    from koppel.engine import Engine
-    from koppel.engine.lines import Lines
-    from koppel.engine.watch import Watch
-    from koppel.store import open_store
-    from koppel.web import service
-
-    with _database(kind) as database:
-        store = open_store(database, clock=config.now)
+    with place(kind) as here:
+        key = find_key(here.home, create=True)
+        store = open_store(here.address, clock=config.now, key=key)
         store.people.add("bench", "a password of five words", ["clerk"])
-        watch = Watch(lambda: Engine(store), config.now)
-        lines = Lines(store, registry.connect)
-        service.use(service.Service(store, lines, watch, config.now))
         took = fill(size)
-        megabytes = _megabytes(database)
         customers, house = reckon()
-        pages = measure()
-        found = {
+        return {
             "store": "PostgreSQL" if kind == "postgresql" else "SQLite",
             "partners": size.partners,
             "orders": size.orders,
             "lines": size.orders * size.lines,
-            "megabytes": megabytes,
+            "megabytes": here.megabytes(),
             "filled_s": {name: round(value, 1) for name, value in took.items()},
             "customers_s": round(customers, 1),
             "house_s": round(house, 1),
-            "first_bytes": first_load(),
-            "pages": pages,
+            **on_it(here, store, size),
         }
-        store.close()
-        service._current.clear()
-    return found
+
+
+def on_it(here: Place, store: Store, size: Size) -> dict[str, Any]:
+    """What is measured on a filled store: alone, with one process, and with as many as is usual."""
+    from koppel.connectors import registry
+    from koppel.engine.lines import Lines
+    from koppel.web import service
+    from koppel.web.front import Elsewhere
+    from koppel.web.page_process import usual
+
+    load = Load(0, sessions(here.home), size.partners, CALLS)
+    lines = Lines(store, registry.connect)
+    service.use(service.Service(store, lines, Elsewhere(), config.now))
+    work, first = alone(size.partners), first_load()
+    service._current.clear()
+    store.close()
+    runs = [measured(here, load, many) for many in dict.fromkeys((1, usual()))]
+    pages = {kind: runs[-1]["pages"][kind] | work[kind] for kind in KINDS}
+    return {"first_bytes": first, "pages": pages, "runs": runs}
 
 
 if __name__ == "__main__":
