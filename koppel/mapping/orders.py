@@ -100,7 +100,10 @@ class RecordNames(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OrderMapping(Struct, frozen=True, forbid_unknown_fields=True):
-    """How a CRM keeps orders. `spread_discount`: it takes the order's discount off each line."""
+    """How a CRM keeps orders. `spread_discount`: it takes the order's discount off each line.
+
+    `quotes`: which of the resources are quotes; the others are orders already.
+    """
 
     connector: str
     resources: tuple[str, ...]
@@ -110,6 +113,7 @@ class OrderMapping(Struct, frozen=True, forbid_unknown_fields=True):
     records: RecordNames = field(default_factory=RecordNames)
     tax_rounding: TaxRounding = "rate"
     spread_discount: bool = False
+    quotes: tuple[str, ...] = ()
 
 
 class OrderFault(Exception):

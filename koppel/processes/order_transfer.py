@@ -122,7 +122,7 @@ class OrderTransfer:
             ) from fault
         self._store.processes.save(
             self._steps.row,
-            snapshot=msgspec.json.encode([msgspec.to_builtins(order), _plain(seen)]),
+            snapshot=msgspec.json.encode([msgspec.to_builtins(order), msgspec.to_builtins(seen)]),
             label=f"{order.number or order.name}".strip(),
         )
         self._steps.log(
@@ -459,7 +459,8 @@ class OrderTransfer:
 
     def _take_back(self, erp: str, version: str) -> dict[str, Any]:
         seen = self._seen(erp)
-        told = rules.response(erp, seen.fields, self._store.clock().date())
+        today = self._store.clock().date()
+        told = self._settings.steps.shown(rules.response(erp, seen.fields, today))
         link = self._store.orders.put(
             key=self._steps.row.key,
             trace=self._steps.row.trace,
@@ -488,10 +489,6 @@ class OrderTransfer:
 
 _OWN_QUESTIONS = ("decision", "difference", "again")
 """What a person accepts towards Koppel; anything else answers a question of the ERP."""
-
-
-def _plain(record: Record) -> Any:
-    return msgspec.to_builtins(record)
 
 
 def order_of(snapshot: Any) -> Order | None:

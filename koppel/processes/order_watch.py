@@ -97,7 +97,8 @@ class OrderWatch:
                 return False
             key = str(seen.fields.get("koppel_key") or f"erp/{seen.resource}/{id}")
             link = self._store.orders.put(key=key, erp_id=id, trace=uuid.uuid4().hex)
-        told = rules.response(id, seen.fields, self._store.clock().date())
+        today = self._store.clock().date()
+        told = self._systems.settings.steps.shown(rules.response(id, seen.fields, today))
         before = link.state
         # First, so that the order counts as seen only when its records are there too.
         self.records.follow(link, told)

@@ -22,12 +22,13 @@ from koppel.processes.order_watch import OrderWatch
 from koppel.processes.partner_promotion import Couple, Promotion, couple_by
 from koppel.processes.price_enquiry import PriceEnquiry
 from koppel.processes.settings import order_settings
-from koppel.processes.systems import Systems, written
+from koppel.processes.systems import Systems, order_mapping, written
 from koppel.processes.value_lists import ValueLists
 from koppel.processes.views import printable
 from koppel.store import Store
 from koppel.store.models import OrderLink, Process
 from koppel.store.orders import status_of
+from koppel.store.processes import LIVE
 
 
 class Orders:
@@ -200,7 +201,10 @@ def find_order(store: Store, text: str) -> OrderLink:
 
 
 def begin_transfer(store: Store, crm: str, resource: str, record: str, *, user: str) -> Process:
-    """The process, without going on with it: a web request may do this in its own thread."""
+    """The process, without going on with it: a web request may do this in its own thread.
+
+    Raises `NeedsUser` where the step that it begins with runs in the ERP.
+    """
     subject = subject_of(resource, record)
     latest = store.processes.latest(KIND, subject)
     link = store.orders.of_crm(resource, record)
@@ -209,6 +213,8 @@ def begin_transfer(store: Store, crm: str, resource: str, record: str, *, user: 
         key = next_key(key)
     elif latest is not None and latest.state == "done":
         return latest
+    if latest is None or latest.state not in LIVE:
+        _refuse_elsewhere(store, crm, resource)
     with transaction.atomic():
         row, made = store.processes.begin(KIND, subject, key=key, user=user)
         said = "hands the order over" if made else "asks for it too"
@@ -219,6 +225,21 @@ def begin_transfer(store: Store, crm: str, resource: str, record: str, *, user: 
     if row.state == "waiting":
         store.processes.save(row, next_at=store.clock())
     return row
+
+
+def _refuse_elsewhere(store: Store, crm: str, resource: str) -> None:
+    steps = order_settings(store).steps
+    for step, what in (("quote", "quotes are written"), ("order", "orders are entered")):
+        if getattr(steps, step) != "erp":
+            continue
+        if step == "quote" and resource not in order_mapping(store, crm).quotes:
+            continue
+        raise NeedsUser(
+            f"{what} in the ERP here, so this document is not handed over",
+            place=resource,
+            remedy=f"Enter it in the ERP; where the step runs says the order settings: "
+            f"steps.{step}",
+        )
 
 
 def reopen(store: Store, id: str, *, user: str, accept: Sequence[str] = ()) -> Process:

@@ -9,8 +9,10 @@ from typing import Literal
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from koppel.errors import NeedsUser
+from koppel.processes.process_map import ProcessMap, derived
 from koppel.processes.rules import IncomingRule
 from koppel.store import Store
 
@@ -26,6 +28,7 @@ class Transfer(Struct, frozen=True, forbid_unknown_fields=True):
     """How far, and what to do where people may want it otherwise."""
 
     until: Until = "confirm"
+    """Where it is not given, the process map says so (`steps.confirmation`)."""
     promote: bool = True
     tax_rounding: TaxDifference = "proved"
     late_change: Literal["request", "put_back"] = "request"
@@ -84,6 +87,7 @@ class OrderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     url: str = ""
     """Koppel's address in people's browsers, for links in the ERP; empty: where it serves."""
     erp_resource: str = "sale.sale"
+    steps: ProcessMap = field(default_factory=ProcessMap)
     transfer: Transfer = field(default_factory=Transfer)
     automatic: tuple[Automatic, ...] = ()
     write_back: WriteBack = field(default_factory=WriteBack)
@@ -96,9 +100,45 @@ class OrderSettings(Struct, frozen=True, forbid_unknown_fields=True):
 def parse_settings(text: str, *, source: str = "order.toml") -> OrderSettings:
     """Read the document; `NeedsUser` says what is wrong with it."""
     try:
-        return msgspec.convert(tomllib.loads(text, parse_float=str), OrderSettings, strict=False)
+        document = tomllib.loads(text, parse_float=str)
+        found = msgspec.convert(document, OrderSettings, strict=False)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise NeedsUser(str(error), place=source, remedy="Correct the settings") from error
+    found.steps.check(source)
+    said = document.get("transfer", {}).get("until")
+    steps, until = derived(found.steps, said, source)
+    found = replace(found, steps=steps, transfer=replace(found.transfer, until=until))
+    _fit(found, source)
+    return found
+
+
+def _fit(settings: OrderSettings, source: str) -> None:
+    """`NeedsUser` where a setting asks for what the process map has put elsewhere."""
+    steps, records = settings.steps, settings.records
+    found: list[tuple[bool, str, str]] = [
+        (
+            bool(settings.automatic) and steps.order != "koppel",
+            f"documents are to be handed over by their status, and the step 'order' is "
+            f"'{steps.order}'",
+            'Take the table [[automatic]] out, or let Koppel do it: order = "koppel"',
+        ),
+        (
+            (records.invoice or records.credit_note) and steps.invoice == "elsewhere",
+            "the CRM is to keep invoices as records, and the step 'invoice' runs elsewhere",
+            "Set invoice and credit_note in [records] to false",
+        ),
+    ]
+    found += [
+        (
+            rule.dunning_from is not None and steps.dunning == "elsewhere",
+            f"the rule '{rule.name}' looks at reminders, and the step 'dunning' runs elsewhere",
+            "Take dunning_from out of the rule",
+        )
+        for rule in settings.incoming
+    ]
+    for wrong, sentence, remedy in found:
+        if wrong:
+            raise NeedsUser(sentence, place=source, remedy=remedy)
 
 
 def shipped_settings() -> str:

@@ -80,12 +80,7 @@ class Systems:
     def mapping(self) -> OrderMapping:
         """How the CRM keeps orders."""
         if self._mapping is None:
-            name = self.settings.crm
-            text = self.store.documents.get("mapping", f"{name}/order")
-            kind = self.store.connections.get(name).type
-            self._mapping = load_order_mapping(
-                text or shipped_order_mapping(kind), source=f"{name}/order.toml"
-            )
+            self._mapping = order_mapping(self.store, self.settings.crm)
         return self._mapping
 
     def reader(self, resource: str) -> OrderReader:
@@ -125,6 +120,13 @@ class Systems:
                 names = {str(r.fields["name"]) for r in records.values() if isinstance(r, Record)}
             self._terms = frozenset(names)
         return self._terms
+
+
+def order_mapping(store: Store, crm: str) -> OrderMapping:
+    """How a CRM keeps orders: the user's document, or that of its connector."""
+    text = store.documents.get("mapping", f"{crm}/order")
+    kind = store.connections.get(crm).type
+    return load_order_mapping(text or shipped_order_mapping(kind), source=f"{crm}/order.toml")
 
 
 def written(connector: Connector, write: Create | Update | Delete | Act) -> Written | Refused:

@@ -11,6 +11,7 @@ from koppel.model.billing import Invoice
 from koppel.model.fulfilment import OrderResponse
 from koppel.processes.order_transfer import KIND, order_of, subject_of
 from koppel.processes.rules import as_of
+from koppel.processes.settings import order_settings
 from koppel.store import Store
 from koppel.store.models import OrderLink, Process
 from koppel.store.orders import status_of
@@ -125,7 +126,9 @@ def printable(invoice: Invoice) -> bool:
 
 def _told(store: Store, link: OrderLink | None) -> OrderResponse | None:
     told = status_of(link) if link is not None else None
-    return as_of(told, store.clock().date()) if told is not None else None
+    if told is None:
+        return None
+    return order_settings(store).steps.shown(as_of(told, store.clock().date()))
 
 
 def _details(told: OrderResponse, link: OrderLink | None) -> dict[str, Any]:

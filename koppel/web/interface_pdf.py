@@ -26,12 +26,18 @@ _WIDTHS = (17, 24, 27, 8, 12, 12)
 """Of the columns, in hundredths of the table."""
 
 
-def interface_pdf(parts: Sequence[Mapping[str, Any]], made_at: datetime) -> bytes:
-    """The document for what `rulebook.interface` tells, in the language that is active."""
+def interface_pdf(
+    parts: Sequence[Mapping[str, Any]],
+    made_at: datetime,
+    steps: Sequence[tuple[str, str, str]] = (),
+    steps_fault: str = "",
+) -> bytes:
+    """The document for what `rulebook` tells of it, in the language that is active."""
     document = _Document(_("Interface documentation"))
     document.begin(made_at)
     for part in parts:
         document.part(part)
+    document.steps(steps, steps_fault)
     return bytes(document.output())
 
 
@@ -82,6 +88,20 @@ class _Document(FPDF):
         self.ln(1)
         self._text(f"{_('Versions')}: {', '.join(versions)}", 8, grey=True)
 
+    def steps(self, steps: Sequence[tuple[str, str, str]], fault: str) -> None:
+        """Which step of quote to cash runs where."""
+        self.ln(4)
+        if self.will_page_break(60):
+            self.add_page()
+        title = _("Which step runs where")
+        self.start_section(title)
+        self._text(title, 13, bold=True)
+        if fault:
+            self._text(show.sentence(fault), 9)
+            return
+        rows = [(show.step(s), show.place(p), show.sentence(follows)) for s, p, follows in steps]
+        self._table((_("Step"), _("Where"), _("What follows")), (20, 25, 55), rows)
+
     def _text(self, text: str, size: int, *, bold: bool = False, grey: bool = False) -> None:
         self.set_font(_FAMILY, "B" if bold else "", size)
         self.set_text_color(*(_GREY if grey else (0, 0, 0)))
@@ -91,16 +111,22 @@ class _Document(FPDF):
         self.set_text_color(0)
 
     def _fields(self, fields: Iterable[Mapping[str, Any]]) -> None:
+        head = (_("Field"), "CRM", "ERP", _("Owner"), _("Way"), _("Both changed"))
+        self._table(head, _WIDTHS, [_cells(one) for one in fields])
+
+    def _table(
+        self, head: Sequence[str], widths: Sequence[int], rows: Iterable[Sequence[str]]
+    ) -> None:
         self.set_font(_FAMILY, size=8)
         self.set_draw_color(213, 221, 230)
-        head = (_("Field"), "CRM", "ERP", _("Owner"), _("Way"), _("Both changed"))
         face = FontFace(emphasis="BOLD", fill_color=_HEAD)
         with self.table(
-            col_widths=_WIDTHS, text_align="LEFT", line_height=4, headings_style=face, padding=1
-        ) as table:
+            col_widths=tuple(widths), text_align="LEFT", line_height=4, headings_style=face,
+            padding=1,
+        ) as table:  # fmt: skip
             table.row(head)
-            for one in fields:
-                table.row([self._known(cell) for cell in _cells(one)])
+            for row in rows:
+                table.row([self._known(cell) for cell in row])
 
     def _known(self, text: str) -> str:
         """The text without what the font lacks."""

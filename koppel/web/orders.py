@@ -63,7 +63,10 @@ def transfer(request: HttpRequest, connection: str, resource: str, record: str) 
     if connection != settings.crm:
         return trouble(404, "Orders are not handed over from this system.")
     user = f"{told.user or 'somebody'} in {connection}"
-    row = begin_transfer(service.store, settings.crm, resource, record, user=user)
+    try:
+        row = begin_transfer(service.store, settings.crm, resource, record, user=user)
+    except NeedsUser as error:
+        return JsonResponse({"state": "refused", "message": str(error)})
     if row.state in ("running", "waiting"):
         try:
             desk().go_on(row.id, PRESS_SECONDS)

@@ -15,6 +15,7 @@ from koppel.mapping.document import load_mapping
 from koppel.mapping.faults import DocumentFaults, Fault
 from koppel.mapping.fit import unfit
 from koppel.mapping.rule_document import load_rule
+from koppel.processes.settings import order_settings
 from koppel.sync.rule import (
     SIDES,
     CreatePolicy,
@@ -277,6 +278,14 @@ def difference(old: str, new: str, names: tuple[str, str]) -> list[tuple[str, st
     kinds = {"+": "add", "-": "del", "@": "at"}
     lines = difflib.unified_diff(old.splitlines(), new.splitlines(), *names, lineterm="", n=2)
     return [(kinds.get(line[:1], ""), line) for line in lines]
+
+
+def steps(service: Service) -> dict[str, Any]:
+    """Which step runs where and what follows, or what is wrong with the settings that say so."""
+    try:
+        return {"steps": order_settings(service.store).steps.told()}
+    except NeedsUser as error:
+        return {"steps": [], "steps_fault": str(error)}
 
 
 def interface(service: Service) -> list[dict[str, Any]]:

@@ -284,6 +284,25 @@ PATTERNS: tuple[str, ...] = (
         "run {run} is out of date: {many} records have changed since it was made ({names}). "
         "Make a new plan with: koppel plan"
     ),
+    # which step of quote to cash runs where
+    N("Quotes are written in the CRM and can be handed over."),
+    N("Quotes are written in the ERP; a quote of the CRM is not handed over."),
+    N(
+        "Koppel makes the ERP's order from the CRM's document, when somebody presses or when "
+        "its status says so."
+    ),
+    N("Koppel makes the ERP's order when somebody presses, never by itself."),
+    N("Orders are entered in the ERP; nothing is handed over."),
+    N("Koppel confirms the order in the ERP as soon as the totals agree."),
+    N("The order waits as a quotation with its number until a clerk confirms it in the ERP."),
+    N("The ERP delivers; the CRM shows shipments, quantities and dates."),
+    N("Another system delivers; the CRM shows nothing of it."),
+    N("The ERP invoices; the CRM shows invoices and credit notes."),
+    N("Another system invoices; the CRM shows neither invoices nor what follows from them."),
+    N("The ERP books payments; the CRM shows what is open, paid or overdue."),
+    N("Another system books payments; the CRM does not show them."),
+    N("The ERP reminds; the CRM shows the level, and rules may look at it."),
+    N("Another system reminds; the CRM does not show it, and no rule looks at it."),
 )
 
 

@@ -42,7 +42,7 @@ def setup(request: HttpRequest) -> HttpResponse:
     for rule in service.lines.rules():
         versions = service.store.documents.versions("rule", rule.entity)
         rules.append({"rule": rule, "newest": versions[0] if versions else None})
-    context = {"connections": connections, "rules": rules}
+    context = {"connections": connections, "rules": rules, **rulebook.steps(service)}
     return render(request, "web/setup/setup.html", context)
 
 
@@ -159,6 +159,7 @@ def interface(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {
         "parts": rulebook.interface(current()),
         "made_at": datetime.now().astimezone(),
+        **rulebook.steps(current()),
     }
     if request.GET.get("as") == "pdf":
         # What draws PDFs is large, and few processes ever do.

@@ -36,6 +36,24 @@ POLICIES: Words = {
     "union": _("both are joined"),
 }
 
+STEPS: Words = {
+    "quote": _("Quote"),
+    "order": _("Order"),
+    "confirmation": _("Confirmation"),
+    "delivery": _("Delivery"),
+    "invoice": _("Invoice"),
+    "payment": _("Payment"),
+    "dunning": _("Reminders"),
+}
+
+PLACES: Words = {
+    "crm": _("in the CRM"),
+    "erp": _("in the ERP"),
+    "koppel": _("Koppel, by itself"),
+    "person": _("Koppel, when a person presses"),
+    "elsewhere": _("in another system"),
+}
+
 DELETIONS: Words = {
     "uncouple": _("stays, and the pair ends"),
     "delete": _("is deleted, too"),

@@ -21,6 +21,9 @@ from tests.scenarios.pair import PairOfSystems, make_pair
 
 RATES = {"P-001": Decimal(19), "P-002": Decimal(7), "P-003": Decimal(0), "P-004": Decimal(19)}
 SETTINGS = shipped_settings()
+A_CLERK_CONFIRMS = ('confirmation = "koppel"', 'confirmation = "erp"')
+ONLY_A_DRAFT = (A_CLERK_CONFIRMS, ("[transfer]\n", '[transfer]\nuntil = "draft"\n'))
+"""Texts of the settings that are replaced: how far Koppel takes an order."""
 
 
 def line(

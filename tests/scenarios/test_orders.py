@@ -12,7 +12,7 @@ from koppel.errors import NeedsUser
 from koppel.mapping.orders import shipped_order_mapping
 from koppel.processes.views import figures_view, order_view, transfer_view
 from koppel.testing.sales import QUOTE, SALE
-from tests.scenarios.selling import Selling, line, make_selling
+from tests.scenarios.selling import ONLY_A_DRAFT, Selling, line, make_selling
 
 
 @pytest.fixture
@@ -276,7 +276,7 @@ def test_an_order_entered_in_the_erp_is_seen_with_the_same_detail(selling: Selli
 def test_an_edit_is_carried_into_the_draft_and_becomes_a_request_once_confirmed(
     selling: Selling,
 ) -> None:
-    selling.settings(('until = "confirm"', 'until = "draft"'))
+    selling.settings(*ONLY_A_DRAFT)
     quote = selling.quote(line("P-001", "2", "10.00"))
     selling.orders().poll()
     selling.transfer(quote)

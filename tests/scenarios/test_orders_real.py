@@ -15,6 +15,7 @@ from koppel.store.models import Process
 from koppel.testing.chaos import FaultPlan, FaultyConnector
 from tests.scenarios.real import PARTY
 from tests.scenarios.real_orders import QUOTE, SALE, RealSales
+from tests.scenarios.selling import A_CLERK_CONFIRMS, ONLY_A_DRAFT
 
 CALLS_OF_A_TRANSFER = ["party_standing", "describe", *["write sale.sale"] * 3]
 """What Tryton is asked for an order of a customer it knows: who that is, by new processes once what
@@ -159,7 +160,7 @@ def test_an_edit_after_confirmation_becomes_a_change_request(selling: RealSales)
 def test_cancelling_goes_both_ways_and_the_next_transfer_is_a_new_order(
     selling: RealSales,
 ) -> None:
-    with selling.settings(('until = "confirm"', 'until = "quote"')):
+    with selling.settings(A_CLERK_CONFIRMS):
         orders = selling.orders()
         by_clerk, by_sales = selling.quote(), selling.quote()
         orders.transfer(QUOTE, by_clerk, user="clara")
@@ -189,7 +190,7 @@ def test_an_order_under_way_cannot_be_cancelled_and_tryton_says_why(selling: Rea
 
 
 def test_a_draft_follows_the_edits_of_the_crm(selling: RealSales) -> None:
-    with selling.settings(('until = "confirm"', 'until = "draft"')):
+    with selling.settings(*ONLY_A_DRAFT):
         orders = selling.orders()
         orders.poll()
         quote = selling.quote(selling.line(0, "2"))

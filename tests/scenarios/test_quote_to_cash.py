@@ -12,12 +12,14 @@ import pytest
 
 from koppel import config
 from koppel.connectors.base import Record
+from koppel.errors import NeedsUser
 from koppel.processes.orders import Orders
 from koppel.processes.views import link_view, order_view
 from koppel.testing.chaos import Call, FaultProxy
 from lab.tryton_sales_human import TrytonSalesHuman, today
 from tests.scenarios.real import PARTY
 from tests.scenarios.real_orders import QUOTE, RealSales
+from tests.scenarios.selling import A_CLERK_CONFIRMS, ONLY_A_DRAFT
 
 pytestmark = [pytest.mark.tryton, pytest.mark.creme, pytest.mark.xdist_group("sales")]
 
@@ -104,11 +106,31 @@ def test_a_quote_is_followed_until_it_is_paid(
     assert (view["state"], view["payment"]) == ("paid", "paid")
 
 
+def test_a_clerk_confirms_where_the_process_map_says_so(
+    selling: RealSales, clerk: TrytonSalesHuman
+) -> None:
+    with selling.settings(A_CLERK_CONFIRMS):
+        orders = selling.orders()
+        quote = selling.quote()
+        row = orders.transfer(QUOTE, quote, user="clara")
+        assert (row.state, row.why) == ("done", "")
+        (sale,) = selling.sales_of(quote)
+        assert (sale.fields["state"], sale.fields["shipments"]) == ("quotation", [])
+        view = seen(selling, orders, quote)
+        assert (view["state"], view["erp_number"]) == ("quoted", sale.fields["number"])
+        clerk.confirm(sale.id)
+        assert seen(selling, orders, quote)["state"] == "confirmed"
+    with selling.settings(('order = "koppel"', 'order = "erp"')):
+        with pytest.raises(NeedsUser, match="orders are entered in the ERP here"):
+            selling.orders().transfer(QUOTE, other := selling.quote(), user="clara")
+        assert selling.sales_of(other) == []
+
+
 def test_partial_deliveries_are_invoiced_in_parts_and_shown_line_by_line(
     selling: RealSales, orders: Orders, clerk: TrytonSalesHuman
 ) -> None:
     quote = selling.quote(selling.line(0, "10"), selling.line(1, "6"))
-    with selling.settings(('until = "confirm"', 'until = "draft"')):
+    with selling.settings(*ONLY_A_DRAFT):
         sale = handed_over(selling, selling.orders(), quote)
     clerk.invoice_what_is_delivered(sale.id)
     clerk.quote(sale.id)
@@ -238,7 +260,7 @@ def test_a_change_of_the_clerk_is_shown_in_the_crm(
     selling: RealSales, orders: Orders, clerk: TrytonSalesHuman
 ) -> None:
     quote = selling.quote(selling.line(0, "2"))
-    with selling.settings(('until = "confirm"', 'until = "draft"')):
+    with selling.settings(*ONLY_A_DRAFT):
         sale = handed_over(selling, selling.orders(), quote)
     (line,) = sale.fields["lines"]
     clerk.edit("sale.sale", sale.id, {"lines": [{"id": line["id"], "quantity": Decimal(7)}]})

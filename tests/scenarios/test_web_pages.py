@@ -12,6 +12,7 @@ from django.test import Client
 from pypdf import PdfReader
 
 from koppel.config import now
+from koppel.processes.settings import shipped_settings
 from koppel.store.models import OrderLink, Run
 from koppel.testing.generated import crm_fields, erp_fields, partners
 from tests.scenarios.web_desk import Desk, until
@@ -274,6 +275,7 @@ def test_the_interface_documentation_tells_what_is_live(desk: Desk) -> None:
     text = answer.content.decode()
     assert answer.headers["Content-Type"].startswith("text/markdown")
     assert "| E-mail (`email`) |" in text
+    assert "| Confirmation (`confirmation`) | Koppel, by itself |" in text
     assert "<" not in text
 
 
@@ -285,8 +287,22 @@ def test_the_interface_documentation_is_a_pdf_with_its_umlauts(desk: Desk) -> No
     reader = PdfReader(io.BytesIO(answer.content))
     text = " ".join(page.extract_text() for page in reader.pages)
     assert "Eigentümer" in text
+    assert "Welcher Schritt wo läuft" in text
     assert "CRM: crm (memory) ⇄ ERP: erp (memory)" in text
     assert "billing_city" in text
+
+
+def test_the_setup_says_which_step_runs_where_and_what_follows(desk: Desk) -> None:
+    page = desk.see("/setup")
+    assert "Koppel confirms the order in the ERP as soon as the totals agree." in page
+    text = shipped_settings().replace('confirmation = "koppel"', 'confirmation = "erp"')
+    desk.pair.store.documents.put("process", "order", text)
+    desk.web.cookies["koppel_language"] = "de"
+    page = desk.see("/setup")
+    assert "Der Auftrag wartet als Angebot" in page
+    broken = text.replace('invoice = "erp"', 'invoice = "crm"')
+    desk.pair.store.documents.put("process", "order", broken)
+    assert "&#x27;invoice&#x27; cannot run in &#x27;crm&#x27;" in desk.see("/setup")
 
 
 def test_users_and_roles_are_changed_on_the_page(desk: Desk) -> None:

@@ -202,6 +202,18 @@ def owner(name: str) -> str:
 
 
 @register.filter
+def step(name: str) -> str:
+    """A step of quote to cash."""
+    return words.word(words.STEPS, str(name))
+
+
+@register.filter
+def place(name: str) -> str:
+    """Where such a step runs."""
+    return words.word(words.PLACES, str(name))
+
+
+@register.filter
 def direction(name: str) -> str:
     """Which way a field travels."""
     return words.word(words.DIRECTIONS, str(name))
