@@ -126,6 +126,41 @@ def test_a_clerk_confirms_where_the_process_map_says_so(
         assert selling.sales_of(other) == []
 
 
+def test_a_product_out_of_trade_is_refused_in_a_sentence_and_leaves_nothing_behind(
+    selling: RealSales, clerk: TrytonSalesHuman
+) -> None:
+    code = f"OUT-{uuid.uuid4().hex[:6]}"
+    product = clerk.add_product(code, Decimal("5.00"))
+    selling.know(code)
+    line = {**selling.line(0, "1", price="5.00", vat="19"), "product_code": code}
+    quote = selling.quote(selling.line(1, "2"), line)
+    clerk.stop_selling(product)
+    row = selling.orders().transfer(QUOTE, quote, user="clara")
+    assert row.state == "held"
+    assert row.why.startswith("The ERP does not sell a product of this order: Line 2")
+    assert "Who keeps the products can release it" in row.remedy
+    assert selling.sales_of(quote) == []
+
+
+def test_an_edit_of_a_confirmed_order_is_put_back_where_the_settings_say_so(
+    selling: RealSales,
+) -> None:
+    with selling.settings(('late_change = "request"', 'late_change = "put_back"')):
+        orders = selling.orders()
+        orders.poll()
+        quote = selling.quote(selling.line(0, "2"))
+        sale = handed_over(selling, orders, quote)
+        selling.edited(QUOTE, quote, {"lines": [selling.line(0, "9")]})
+        orders.poll()
+        (message,) = order_view(selling.store, QUOTE, quote)["messages"]
+        assert message.startswith("Put back, the ERP owns the order")
+        (line,) = document(selling, quote).fields["lines"]
+        assert (line["product_code"], line["quantity"]) == (
+            selling.products[0]["code"], Decimal(2),
+        )  # fmt: skip
+        assert document(selling, quote).fields["total_vat"] == sale.fields["total_amount"]
+
+
 def test_partial_deliveries_are_invoiced_in_parts_and_shown_line_by_line(
     selling: RealSales, orders: Orders, clerk: TrytonSalesHuman
 ) -> None:
