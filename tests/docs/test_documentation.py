@@ -19,7 +19,7 @@ import koppel.cli
 from docs import generate
 from koppel.cli.app import app
 from koppel.mapping.document import load_mapping, load_rule, shipped_mapping
-from koppel.processes.settings import parse_settings
+from koppel.processes.settings import parse_settings, shipped_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -180,8 +180,10 @@ def test_the_rules_in_the_how_to_are_rules() -> None:
 
 
 def test_the_settings_of_orders_in_the_how_to_are_settings() -> None:
-    records, body = blocks("docs/how-to/hand-over-orders.md", "toml")
+    records, steps, body = blocks("docs/how-to/hand-over-orders.md", "toml")
+    assert parse_settings(steps).steps == parse_settings(shipped_settings()).steps
     assert parse_settings(body).incoming[0].decision == "hold"
+    assert parse_settings(body).transfer.until == "quote"
     assert parse_settings(f"{body}\n{records}").records.credit_note
 
 
