@@ -58,7 +58,7 @@ class Place:
             return round(self.address.stat().st_size / 1e6)
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_database_size(current_database())")
-            return round(cursor.fetchone()[0] / 1e6)
+            return int(cursor.fetchone()[0] / 1e6)
 
 
 @contextmanager

@@ -36,6 +36,8 @@ _RECKONED = (
 _FIGURE = ("customer", "month", "currency", "turnover", "intake", "orders")
 MONTHS = 36
 _TOP = 15
+_JUDGED = 2_000
+"""Customers of one transaction: whoever looks at a page meanwhile waits for its line in the log."""
 LISTED = 10
 """Customers of each kind that are named beside the house's figures."""
 
@@ -172,10 +174,11 @@ class FigureStore:
             )
             if told != (abc, rfm, segment):
                 changed.append((*told, id))
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.executemany(
-                "UPDATE store_customer SET abc = %s, rfm = %s, segment = %s WHERE id = %s", changed
-            )
+        for part in bulk.chunks(changed, _JUDGED):
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.executemany(
+                    "UPDATE store_customer SET abc = %s, rfm = %s, segment = %s WHERE id = %s", part
+                )
 
     def _house(self, currency: str, today: date) -> dict[str, Any]:
         posted = Bill.objects.filter(currency=currency, counted=True)

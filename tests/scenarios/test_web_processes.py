@@ -18,10 +18,12 @@ import pytest
 
 from koppel import config
 from koppel.store import Store, open_store
+from koppel.store.address import ENVIRONMENT
 from koppel.store.searching import name_key, searchable
 from koppel.store.secrets import find_key
 from koppel.store.seen_models import Customer
 from lab.system import free_port
+from tests.postgres import Databases
 from tests.scenarios.real import KOPPEL
 
 PASSWORD = "a password of five words"
@@ -77,11 +79,11 @@ def until(true: object, seconds: float = PATIENCE) -> None:
         time.sleep(0.1)
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    home = tmp_path_factory.mktemp("home")
+@contextmanager
+def serving(home: Path, address: Path | str, *options: str) -> Iterator[Served]:
+    """`koppel serve` on a store with three people and some customers."""
     home.chmod(0o700)
-    store = open_store(home / "koppel.sqlite3", clock=config.now, key=find_key(home, create=True))
+    store = open_store(address, clock=config.now, key=find_key(home, create=True))
     for name in ("anna", "ben", "clara"):
         store.people.add(name, PASSWORD, ["clerk"])
     names = [f"Müller {number:02} GmbH" for number in range(CUSTOMERS)]
@@ -93,9 +95,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     )
     log, port = home / "log.txt", free_port()
     command = [KOPPEL, "--home", str(home), "serve", "--port", str(port), "--processes", "2"]
-    environment = {**os.environ, "KOPPEL_USER": "root"}
+    place = {} if isinstance(address, Path) else {ENVIRONMENT: address}
     with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
+        process = subprocess.Popen(
+            [*command, *options], stdout=out, stderr=out, env={**os.environ, **place}
+        )
     one = Served(store, f"http://127.0.0.1:{port}", process, log)
     try:
         one.until_shared()
@@ -104,6 +108,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         process.terminate()
         process.wait(60)
         store.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    home = tmp_path_factory.mktemp("home")
+    with serving(home, home / "koppel.sqlite3") as one:
+        yield one
 
 
 def test_signing_in_looking_keeping_a_filter_and_signing_out(served: Served) -> None:
@@ -169,3 +180,14 @@ def test_a_process_that_is_killed_is_begun_again_and_all_end_with_the_first(
     served.process.kill()
     served.process.wait(60)
     until(lambda: not any(map(started_as, left)))
+
+
+@pytest.mark.xdist_group("postgres")
+def test_where_workers_do_the_work_pages_come_from_several_processes_too(
+    databases: Databases, tmp_path: Path
+) -> None:
+    with serving(tmp_path, databases.fresh(), "--hand-over") as one, one.browser("anna") as web:
+        assert len(one.others()) == 2
+        assert "Müller 07 GmbH" in web.get("/customers?q=muller+07").text
+        assert web.get("/").status_code == 200
+        assert one.store.audit_log.verify().faults == ()
