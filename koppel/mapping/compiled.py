@@ -99,7 +99,7 @@ class Mapper:
             if isinstance(unit, Child | Flat | Whole) and isinstance(unit.inner, InnerAddress)
         )
         self._label = label
-        self._region_paths = tuple(regions)
+        self._region_paths = tuple(tuple(path.partition(".")[::2]) for path in regions)
         self._region = region
         self._scope = tuple(scope)
         self._defaults = dict(defaults)
@@ -199,9 +199,17 @@ class Mapper:
     # Inner matters.
 
     def _region_of(self, fields: Fields) -> str | None:
-        for path in self._region_paths:
-            for value in native_values(fields, path):
-                code = country_code(value) if isinstance(value, str) else None
+        for head, rest in self._region_paths:
+            value = fields.get(head)
+            found: tuple[Any, ...]
+            if not rest:
+                found = (value,)
+            elif isinstance(value, list):
+                found = tuple(child.get(rest) for child in value if isinstance(child, Mapping))
+            else:
+                found = (value.get(rest),) if isinstance(value, Mapping) else ()
+            for one in found:
+                code = country_code(one) if isinstance(one, str) else None
                 if code is not None:
                     return code
         return None

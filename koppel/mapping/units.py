@@ -33,9 +33,11 @@ class Draft:
 
     def at(self, path: str) -> Any:
         """The value at `a` or `a.b`."""
+        if "." not in path:
+            return self.now(path)
         head, _, rest = path.partition(".")
         value = self.now(head)
-        return value.get(rest) if rest and isinstance(value, Mapping) else None if rest else value
+        return value.get(rest) if isinstance(value, Mapping) else None
 
     def set(self, path: str, value: Any) -> None:
         head, _, rest = path.partition(".")
@@ -86,7 +88,12 @@ class named:
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, BadValue | Unresolved):
-            error.field = f"{self.field}.{error.field}" if error.field else self.field
+            name(error, self.field)
+
+
+def name(error: BadValue | Unresolved, field: str) -> None:
+    """Put the canonical field's name into what a lens raised."""
+    error.field = f"{field}.{error.field}" if error.field else field
 
 
 class Scalar(Struct, frozen=True, kw_only=True):
@@ -125,8 +132,11 @@ class Scalar(Struct, frozen=True, kw_only=True):
 
     def put(self, changes: Mapping[str, Any], draft: Draft, context: Context) -> None:
         if self.field in changes:
-            with named(self.field):
+            try:
                 value = self.lens.put(changes[self.field], draft.at(self.native), context)
+            except (BadValue, Unresolved) as error:
+                name(error, self.field)
+                raise
             draft.set(self.native, value)
 
 

@@ -27,6 +27,8 @@ Shown = Mapping[str, tuple[Any, Any]]
 
 def is_empty(value: Any) -> bool:
     """Is there no value: None, an empty text, list or address? (0 and False are values.)"""
+    if value is None or type(value) is str:
+        return not value
     return agree(value, None) or (isinstance(value, list | frozenset | set) and not value)
 
 
@@ -300,8 +302,11 @@ def _part(value: Any, name: str, unit: Unit) -> Any:
     return value if unit.fields == (unit.name,) else (value or {}).get(name)
 
 
+_TO: Mapping[Side, str] = {side: f"to_{side}" for side in SIDES}
+
+
 def _may(rule: FieldRule, side: Side) -> bool:
-    return rule.direction in ("both", f"to_{side}")
+    return rule.direction == "both" or rule.direction == _TO[side]
 
 
 def _authority(rule: FieldRule) -> Owner:
