@@ -12,7 +12,7 @@ from typing import Any, overload
 import msgspec
 from msgspec.structs import astuple
 
-from koppel.store.codec import decode, freeze
+from koppel.store.codec import PLAIN, decode, freeze
 from koppel.sync.rule import Side
 from koppel.sync.state import FieldChange
 
@@ -74,7 +74,12 @@ def encode_items(items: Sequence[Any]) -> bytes:
     """Structs as lists of their values."""
     if isinstance(items, KeptChanges):
         return items.raw
-    return _encoder.encode([[freeze(value) for value in astuple(item)] for item in items])
+    return _encoder.encode(
+        [
+            [value if type(value) in PLAIN else freeze(value) for value in astuple(item)]
+            for item in items
+        ]
+    )
 
 
 def decode_items(kind: Any, rows: Iterable[Sequence[Any]]) -> tuple[Any, ...]:

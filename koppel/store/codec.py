@@ -19,7 +19,8 @@ from koppel.model import Address, Ref
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
-_PLAIN = frozenset((str, int, float, bool, type(None)))
+PLAIN = frozenset((str, int, float, bool, type(None)))
+"""Types that JSON keeps as they are."""
 _TAG = b'"$'
 """Begins every key that carries a type; bytes without it are plain JSON."""
 
@@ -42,33 +43,39 @@ def freeze(value: Any) -> Any:
     """The value as JSON has it, types that JSON does not know as tagged objects."""
     # Scalars are told apart before the call: most values of a record are, and calls are dear.
     kind = type(value)
-    if kind in _PLAIN:
+    if kind in PLAIN:
         return value
-    if kind is dict or isinstance(value, Mapping):
-        frozen = {
-            key if type(key) is str else str(key): item if type(item) in _PLAIN else freeze(item)
-            for key, item in value.items()
-        }
-        if len(frozen) == 1 and next(iter(frozen)).startswith("$"):
-            return {"$dict": frozen}
-        return frozen
+    if kind is dict:
+        return _freeze_items(value)
     if kind is list:
-        return [item if type(item) in _PLAIN else freeze(item) for item in value]
+        return [item if type(item) in PLAIN else freeze(item) for item in value]
     if kind is tuple:
-        return {"$tuple": [freeze(item) for item in value]}
+        return {"$tuple": [item if type(item) in PLAIN else freeze(item) for item in value]}
     if kind is Decimal:
         return {"$decimal": str(value)}
+    if kind is Address:
+        return {"$address": msgspec.to_builtins(value)}
     if kind is datetime:
         return {"$datetime": value.isoformat()}
     if kind is date:
         return {"$date": value.isoformat()}
-    if kind is Address:
-        return {"$address": msgspec.to_builtins(value)}
     if kind is Ref:
         return {"$ref": msgspec.to_builtins(value)}
     if kind is bytes:
         return {"$bytes": value.hex()}
+    if isinstance(value, Mapping):
+        return _freeze_items(value)
     raise TypeError(f"the store cannot keep a value of type {kind.__name__}")
+
+
+def _freeze_items(value: Mapping[Any, Any]) -> dict[str, Any]:
+    frozen = {
+        key if type(key) is str else str(key): item if type(item) in PLAIN else freeze(item)
+        for key, item in value.items()
+    }
+    if len(frozen) == 1 and next(iter(frozen)).startswith("$"):
+        return {"$dict": frozen}
+    return frozen
 
 
 def _thaw(value: Any) -> Any:
