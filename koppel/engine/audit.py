@@ -411,9 +411,14 @@ def _differing(
     for side, lane in line.lanes.items():
         base, found = row.base(side), now[side]
         read = partial(lane.mapper.get, resolve=links.resolve(side), country_of=links.country_of)
+        mapped = read(found) if isinstance(found, Record) else None
+        # Bases are compared with each other: then what is there now is the base.
+        same = (
+            isinstance(base, Record) and isinstance(found, Record) and found.fields == base.fields
+        )
         views[side] = View(
-            now=read(found) if isinstance(found, Record) else None,
-            base=read(base) if isinstance(base, Record) else None,
+            now=mapped,
+            base=mapped if same else read(base) if isinstance(base, Record) else None,
         )
     every = audit(line.rule, views["crm"], views["erp"], frozenset(disputed))
     return tuple(one for one in every if one.verdict != "agree")

@@ -19,7 +19,7 @@ from koppel.sync.rule import SIDES, Side
 
 _COLUMNS = ("coupling", "entity", "crm_version", "erp_version", "documents", "differs")
 
-_ACTIVE = "c.entity = %s AND c.state = 'active' AND c.id > %s"
+_ACTIVE = "c.entity = %s AND c.state = 'active'"
 _JOINED = (
     " FROM store_coupling c LEFT JOIN seen_crm a ON a.record = c.crm_id"
     " LEFT JOIN seen_erp b ON b.record = c.erp_id"
@@ -32,6 +32,12 @@ _KNOWN = (
     " LEFT JOIN store_agreement g ON g.coupling = c.id AND g.documents = %s"
     " AND g.crm_version = c.crm_version AND g.erp_version = c.erp_version"
 )
+
+
+# Chosen in one pass and then read by places: looking for the next page among a million couplings
+# would go through all of them again, for each page.
+_CHOSEN = {"sqlite": "INTEGER PRIMARY KEY", "postgresql": "integer GENERATED ALWAYS AS IDENTITY"}
+_PAGE = " WHERE ch.place > %s ORDER BY ch.place LIMIT %s"
 
 
 class Moved(Struct, frozen=True):
@@ -65,6 +71,10 @@ class ProofStore:
                     f"{bulk.keyed()}"
                 )
                 cursor.execute(f"DELETE FROM seen_{side}")
+            cursor.execute(
+                f"CREATE TEMPORARY TABLE IF NOT EXISTS chosen (place {_CHOSEN[connection.vendor]},"
+                " coupling varchar(32) NOT NULL)"
+            )
 
     def add(self, side: Side, items: Sequence[tuple[str, str]]) -> None:
         """One page of (id, version) of a side."""
@@ -84,24 +94,22 @@ class ProofStore:
     def count_unmoved(self, entity: str) -> int:
         """Active couplings of which both sides have the version of the last sync."""
         sql = f"SELECT COUNT(*){_JOINED} WHERE {_ACTIVE} AND {_UNMOVED}"
-        return int(self._rows(sql, entity, "")[0][0])
+        return int(self._rows(sql, entity)[0][0])
 
     def moved(self, entity: str, page: int) -> Iterator[list[Moved]]:
         """Pages of active couplings of which a side is gone or has another version."""
+        self._choose(f"{_JOINED} WHERE {_ACTIVE} AND NOT ({_UNMOVED})", entity)
         sql = (
-            "SELECT c.id, c.crm_id, c.erp_id, a.record IS NOT NULL, b.record IS NOT NULL"
-            f"{_JOINED} WHERE {_ACTIVE} AND NOT ({_UNMOVED}) ORDER BY c.id LIMIT %s"
+            "SELECT ch.place, c.id, c.crm_id, c.erp_id, a.record IS NOT NULL, b.record IS NOT NULL"
         )
-        for rows in self._pages(sql, entity, page=page):
+        for rows in self._chosen(f"{sql}{_of_chosen(_JOINED)}", page=page):
             yield [Moved(a, b, c, bool(d), bool(e)) for a, b, c, d, e in rows]
 
     def unproved(self, entity: str, documents: int, page: int) -> Iterator[list[str]]:
         """Pages of unmoved couplings whose bases have not been compared in this state yet."""
-        sql = (
-            f"SELECT c.id{_JOINED}{_KNOWN}"
-            f" WHERE {_ACTIVE} AND {_UNMOVED} AND g.coupling IS NULL ORDER BY c.id LIMIT %s"
-        )
-        for rows in self._pages(sql, documents, entity, page=page):
+        where = f"{_ACTIVE} AND {_UNMOVED} AND g.coupling IS NULL"
+        self._choose(f"{_JOINED}{_KNOWN} WHERE {where}", documents, entity)
+        for rows in self._chosen("SELECT ch.place, ch.coupling FROM chosen ch", page=page):
             yield [row[0] for row in rows]
 
     def put(self, entity: str, documents: int, rows: Sequence[tuple[str, str, str, Any]]) -> None:
@@ -122,11 +130,11 @@ class ProofStore:
         self, entity: str, documents: int, page: int
     ) -> Iterator[list[tuple[str, Any, str, str | None, str | None]]]:
         """Pages of unmoved couplings whose bases differ: (coupling, what, label, CRM, ERP)."""
-        sql = (
-            f"SELECT c.id, g.differs, c.label, c.crm_id, c.erp_id{_JOINED}{_KNOWN}"
-            f" WHERE {_ACTIVE} AND {_UNMOVED} AND LENGTH(g.differs) > 0 ORDER BY c.id LIMIT %s"
-        )
-        for rows in self._pages(sql, documents, entity, page=page):
+        where = f"{_ACTIVE} AND {_UNMOVED} AND LENGTH(g.differs) > 0"
+        self._choose(f"{_JOINED}{_KNOWN} WHERE {where}", documents, entity)
+        found = "FROM store_coupling c JOIN store_agreement g ON g.coupling = c.id"
+        sql = "SELECT ch.place, c.id, g.differs, c.label, c.crm_id, c.erp_id "
+        for rows in self._chosen(f"{sql}{_of_chosen(found)}", page=page):
             yield [(row[0], decode(row[1]), *row[2:]) for row in rows]
 
     def singles(self, entity: str, side: Side, page: int) -> Iterator[list[Single]]:
@@ -140,6 +148,24 @@ class ProofStore:
         )
         for rows in self._pages(sql, entity, entity, side, page=page):
             yield [Single(record, label, bool(known)) for record, label, known in rows]
+
+    def _choose(self, found: str, *params: Any) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("DELETE FROM chosen")
+            cursor.execute(
+                f"INSERT INTO chosen (coupling) SELECT c.id{found} ORDER BY c.id", params
+            )
+
+    def _chosen(self, sql: str, *, page: int) -> Iterator[list[Any]]:
+        """Pages of rows that begin with their place, without it."""
+        last = self._rows("SELECT COALESCE(MIN(place), 1) - 1 FROM chosen")[0][0]
+        while True:
+            rows = self._rows(f"{sql}{_PAGE}", last, page)
+            if rows:
+                last = rows[-1][0]
+                yield [row[1:] for row in rows]
+            if len(rows) < page:
+                return
 
     def _pages(self, sql: str, *params: Any, page: int) -> Iterator[list[Any]]:
         last = ""
@@ -157,3 +183,10 @@ class ProofStore:
             cursor.execute(sql, params)
             rows: list[Any] = cursor.fetchall()
         return rows
+
+
+def _of_chosen(found: str) -> str:
+    """The same, of the couplings that were chosen."""
+    return found.replace(
+        "FROM store_coupling c", "FROM chosen ch JOIN store_coupling c ON c.id = ch.coupling"
+    )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from koppel.connectors.base import Record
+from koppel.engine.audit import Auditor
 from koppel.mapping.compiled import Mapper
 from koppel.testing.generated import fill_crm, fill_erp
 from tests.scenarios.pair import PairOfSystems
@@ -57,3 +58,17 @@ def test_a_plan_that_is_made_again_maps_anew(pair: PairOfSystems, mapped: Counte
     run = pair.engine().plan(["partner"])
     (step,) = [one for page in pair.store.runs.steps(run) for one in page]
     assert step.body.writes["crm"]["name"] == "Umbenannt GmbH"
+
+
+def test_a_first_audit_maps_each_base_once(pair: PairOfSystems, mapped: Counter[str]) -> None:
+    fill_crm(pair.crm, MANY, contacts=0)
+    fill_erp(pair.erp, MANY, contacts=0)
+    pair.sync()
+    mapped.clear()
+    engine = pair.engine()
+    (found,) = Auditor(pair.store, engine.lines, progress=lambda _what, _many: None).audit(
+        ["partner"]
+    )
+    assert found.equal == MANY
+    assert set(mapped.values()) == {1}
+    assert len(mapped) == 2 * MANY
