@@ -36,7 +36,10 @@ _KNOWN = (
 
 # Chosen in one pass and then read by places: looking for the next page among a million couplings
 # would go through all of them again, for each page.
-_CHOSEN = {"sqlite": "INTEGER PRIMARY KEY", "postgresql": "integer GENERATED ALWAYS AS IDENTITY"}
+_CHOSEN = {
+    "sqlite": "INTEGER PRIMARY KEY",
+    "postgresql": "integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+}
 _PAGE = " WHERE ch.place > %s ORDER BY ch.place LIMIT %s"
 
 
