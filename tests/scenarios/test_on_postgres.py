@@ -10,7 +10,9 @@ from django.db import connections
 from tests.postgres import Databases, empty
 from tests.scenarios import test_both_sides as both
 from tests.scenarios import test_engine as engine
+from tests.scenarios import test_golive_audit as audit
 from tests.scenarios import test_golive_load as load
+from tests.scenarios import test_thrift as thrift
 from tests.scenarios.pair import PairOfSystems, Ticking, pair_on
 
 pytestmark = pytest.mark.xdist_group("postgres")
@@ -38,3 +40,8 @@ test_quarantine = engine.test_a_record_that_fails_twice_goes_to_quarantine_and_t
 test_undo = engine.test_undo_puts_both_sides_back_and_the_next_run_leaves_it_so
 test_number = both.test_the_number_that_the_erp_gives_is_in_the_crm_after_the_same_run
 test_killed_load = load.test_a_load_that_is_killed_goes_on_where_it_stopped
+filled = audit.filled
+test_audited = audit.test_every_one_of_200_edits_is_found_and_nothing_else
+test_proved_again = audit.test_a_pair_in_step_is_proved_without_its_content
+test_thrift = thrift.test_a_plan_takes_what_reading_has_mapped
+mapped = thrift.mapped
