@@ -70,8 +70,15 @@ def violations(page: Any) -> list[str]:
 
 
 def english_left(page: Any) -> list[str]:
-    """Strings of the catalogue that stand on a German page in English."""
-    text = page.inner_text("body")
+    """Strings of the catalogue that stand on a German page in English.
+
+    But for documents that are shown as they are, such as a rule with its comments.
+    """
+    text = page.evaluate(
+        """() => [...document.querySelectorAll("body, pre, .diff")].reduce(
+            (text, one) => one === document.body ? one.innerText
+                : text.replace(one.innerText, ""), "")"""
+    )
     left = []
     for message in catalogue.load("de"):
         ids = message.id if isinstance(message.id, tuple) else (message.id,)

@@ -15,7 +15,8 @@ from koppel.config import now
 from koppel.store import open_store
 from koppel.store.searching import name_key, searchable
 from koppel.store.seen_models import Article, Bill, BillLine, Customer, Sale, SaleLine
-from tests.scenarios.pair import KEY, START, make_pair
+from tests.scenarios.pair import KEY, START
+from tests.scenarios.selling import Selling, make_selling
 from tests.scenarios.web_desk import Desk, at_the_desk
 
 NAME, PASSWORD = "anna", "a password of five words"
@@ -26,7 +27,11 @@ class House:
     """A served Koppel with something on every page, and what its pages can be opened with."""
 
     desk: Desk
+    selling: Selling
     url: str
+    contact: str = ""
+    """A person of the CRM's customer, and an errand that was begun, once there is everything."""
+    errand: str = ""
 
     def person(self, running: Any, language: str, width: int = 1280, **more: Any) -> Any:
         """A page of somebody signed in; its `troubles` are what the browser complained of."""
@@ -50,14 +55,14 @@ def house(folder: Path) -> Iterator[House]:
     """Serve it, until left."""
     template = folder / "template.sqlite3"
     open_store(template, clock=lambda: START, key=KEY).close()
-    pair = make_pair(folder, template)
-    pair.store.clock = now
-    desks = at_the_desk(pair)
+    selling = make_selling(folder, template)
+    selling.pair.store.clock = now
+    desks = at_the_desk(selling.pair)
     desk = next(desks)
     try:
         fill(desk)
         with _served() as url:
-            yield House(desk, url)
+            yield House(desk, selling, url)
     finally:
         next(desks, None)
 
