@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from koppel.store.seen_models import Customer
 from koppel.web.templatetags.seen import seen, seen_badge
-from koppel.web.templatetags.show import NOTHING, day, money, number
+from koppel.web.templatetags.show import NOTHING, day, money, number, unit
 
 if TYPE_CHECKING:
     from koppel.web.lists import Column
@@ -48,5 +48,6 @@ _KINDS: Mapping[str, Callable[[Any, Any, str], str]] = {
     "word": lambda value, row, address: f"<td>{escape(seen(value))}</td>",
     "badge": lambda value, row, address: f"<td>{seen_badge(value)}</td>",
     "flag": lambda value, row, address: f"<td>{escape(seen('yes' if value else 'no'))}</td>",
+    "unit": lambda value, row, address: f"<td>{escape(unit(value))}</td>",
     "level": lambda value, row, address: f"<td>{escape(str(value or ''))}</td>",
 }

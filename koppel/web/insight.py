@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from koppel.insight.payment import BUCKETS
 from koppel.store.figures import DIMENSIONS, listed
-from koppel.store.seen_models import Customer, Overview
+from koppel.store.seen_models import Article, Customer, Overview
 from koppel.web import charts, words
 from koppel.web.customers import month_chart
 from koppel.web.rights import looked, needs
@@ -51,6 +51,11 @@ def insight(request: HttpRequest) -> HttpResponse:
         "ageing": _ageing(house, currency),
         **_listed(house, currency),
     }
+    items = context["house"]["items"]
+    named = Article.objects.filter(code__in=[one["item"] for one in items])
+    articles = {row.code: row for row in named}
+    for one in items:
+        one["article"] = articles.get(one["item"])
     looked(request, sum(len(context[name]) for name in ("growing", "shrinking", "quiet")))
     return render(request, "web/insight.html", context)
 

@@ -100,6 +100,7 @@ PATTERNS: tuple[str, ...] = (
     N("A person decided about '{field}'."),
     # matching
     N("There are several candidates of nearly equal weight."),
+    N("There are several candidates of nearly equal weight: also {names}."),
     N("The evidence is not enough to couple without a person."),
     N("Perhaps a duplicate: {other} is coupled already."),
     N("a person said that they are the same"),
@@ -327,6 +328,9 @@ def _allowed(place: str) -> str:
         return r"[\d.,]+ ?%?"
     if place == "field":
         return r"[\w.() ]+"
+    if place == "value":
+        # Evidence stands in lists: what follows it is a reason of its own.
+        return "[^,;]+"
     return ".+?"
 
 

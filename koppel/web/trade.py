@@ -160,7 +160,7 @@ PRODUCTS = Listing(
         Column("name", N("Name"), sort="name"),
         Column("category", N("Category")),
         Column("price", N("List price"), "number", sort="-price"),
-        Column("unit", N("Unit")),
+        Column("unit", N("Unit"), "unit"),
         Column("stock", N("In stock"), "number", sort="-stock"),
         Column("forecast", N("Expected"), "number"),
         Column("active", N("On sale"), "flag"),

@@ -209,6 +209,30 @@ ROLES: Words = {
     "viewer": _("Viewer"),
 }
 
+PARTNER_ROLES: Words = {
+    "customer": _("customer"),
+    "prospect": _("prospect"),
+    "supplier": _("supplier"),
+    "competitor": _("competitor"),
+}
+
+UNITS: Words = {
+    "C62": _("piece"),
+    "HUR": _("hour"),
+    "DAY": _("day of work"),
+    "KGM": "kg",
+    "GRM": "g",
+    "TNE": "t",
+    "MTR": "m",
+    "CMT": "cm",
+    "MMT": "mm",
+    "KMT": "km",
+    "LTR": "l",
+    "MTK": "m²",
+    "MTQ": "m³",
+}
+"""Of UN/ECE Recommendation 20; any other code is shown as it is."""
+
 SEEN: Words = {
     "order": _("Order"),
     "quote": _("Quote"),

@@ -96,8 +96,8 @@ def _fill(store: Store) -> None:
         ("/customers/2", False, SIGNED_IN + 4 + 7),
         ("/customers/2?tab=orders", False, SIGNED_IN + 4 + 4),
         ("/customers/2?tab=timeline", False, SIGNED_IN + 4 + 6),
-        # The figures, which currencies there are, and the customers that are named.
-        ("/insight", False, SIGNED_IN + 3),
+        # The figures, which currencies there are, and the customers and products that are named.
+        ("/insight", False, SIGNED_IN + 4),
     ],
 )
 def test_a_page_asks_no_more_than_it_must(

@@ -7,7 +7,11 @@ import re
 import pytest
 from django.utils import translation
 
-from koppel.web.sentences import PATTERNS, in_language
+from koppel.store.opening import setup_django
+
+setup_django()
+
+from koppel.web.sentences import PATTERNS, in_language  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -33,6 +37,16 @@ from koppel.web.sentences import PATTERNS, in_language
         (
             "The ERP's record was deleted; the CRM's stays, and the pair is over.",
             "Der Datensatz des ERP wurde gelöscht; der des CRM bleibt, und das Paar ist beendet.",
+        ),
+        (
+            "The CRM receives 1 field. Matched: same VAT id DE937955076, same name, same phone "
+            "+4989, different phones.",
+            "Das CRM erhält 1 Feld. Zugeordnet: gleiche USt-IdNr. DE937955076, gleicher Name, "
+            "gleiches Telefon +4989, verschiedene Telefonnummern.",
+        ),
+        (
+            "There are several candidates of nearly equal weight: also 453, 965.",
+            "Es gibt mehrere fast gleichwertige Kandidaten: auch 453, 965.",
         ),
         ("0.71: similar name (83%); other town", "0.71: ähnlicher Name (83%); anderer Ort"),
         ("What a system said itself.", "What a system said itself."),

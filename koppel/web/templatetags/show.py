@@ -161,7 +161,8 @@ def _plain(value: Any) -> str:
         parts = (f"{key}: {shown(item)}" for key, item in value.items() if item not in (None, ""))
         return ", ".join(parts)
     if isinstance(value, list | tuple | set | frozenset):
-        return "; ".join(shown(item) for item in value)
+        # Of texts in lists only the roles of a partner are words of ours.
+        return "; ".join(words.word(words.PARTNER_ROLES, shown(item)) for item in value)
     return str(value)
 
 
@@ -175,6 +176,12 @@ def sentence(value: Any) -> str:
 def field(name: str) -> str:
     """A canonical field's name."""
     return words.field_label(str(name))
+
+
+@register.filter
+def unit(code: Any) -> str:
+    """A unit of measure."""
+    return words.word(words.UNITS, str(code or ""))
 
 
 @register.filter
