@@ -27,6 +27,8 @@ WHAT = (
 )  # fmt: skip
 MATCHING_SIZES, QUICK_MATCHING_SIZES = (20_000, 100_000), (5_000,)
 GROWTH_SIZES, QUICK_GROWTH_SIZES = (10_000, 30_000, 100_000), (1_000, 5_000)
+WHOLE_GROWTH_SIZES = (10_000, 100_000, 1_000_000)
+"""Of `matching` alone: a million on each side takes ten minutes and more."""
 QUICK_SIZES, QUICK_REAL_SIZE = (1_000,), 100
 ORDERS, QUICK_ORDERS = (20, 20, 10_000), (2, 2, 1_000)
 """Orders handed over, deliveries awaited, orders watched."""
@@ -86,7 +88,8 @@ def main(arguments: list[str]) -> int:
     if wanted.what in ("matching", "all"):
         sizes = wanted.size or (QUICK_MATCHING_SIZES if wanted.quick else MATCHING_SIZES)
         figures["matching"] = [_matching(size, tell) for size in sizes]
-        growth = QUICK_GROWTH_SIZES if wanted.quick else GROWTH_SIZES
+        growth = GROWTH_SIZES if wanted.what == "all" else WHOLE_GROWTH_SIZES
+        growth = QUICK_GROWTH_SIZES if wanted.quick else growth
         figures["matching_growth"] = [_growth(size, tell) for size in wanted.size or growth]
         tell("matching people")
         figures["matching_people"] = [*matching_febrl.measure(), matching_contacts.measure()]
