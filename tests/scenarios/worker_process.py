@@ -25,7 +25,7 @@ from tests.scenarios.pair import KEY
 READY = "ready "
 """Begins the lease that a worker takes when it has begun to take jobs."""
 _SECRET = b"for tests only"
-_NOT_OFFERED = ("party_figures", "value_lists")
+_NOT_OFFERED = ("party_figures", "party_standing", "value_lists")
 """What some connectors can and those of a memory system cannot."""
 
 
