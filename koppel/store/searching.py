@@ -125,12 +125,16 @@ def _exact(query: str) -> list[int]:
 
 
 def _beginning(query: str, limit: int) -> list[int]:
-    """Customers whose name begins so: a range of the index on folded names."""
+    """Customers whose name begins so: a range of the index on folded names, byte by byte.
+
+    In the order of some languages PostgreSQL may pass over the last character of all.
+    """
     start = name_key(query)
     if not start:
         return []
+    key = 'name_key COLLATE "C"' if connection.vendor == "postgresql" else "name_key"
     return _ids(
-        "name_key >= %s AND name_key < %s ORDER BY name_key, id LIMIT %s",
+        f"{key} >= %s AND {key} < %s ORDER BY {key}, id LIMIT %s",
         start, f"{start}\U0010ffff", limit,
     )  # fmt: skip
 

@@ -7,6 +7,10 @@ from collections.abc import Iterator
 import pytest
 from django.db import connections
 
+from koppel.store import open_store
+from koppel.store.searching import name_key, search
+from koppel.store.seen_models import Customer
+from koppel.testing.store_contract import KEY
 from tests.postgres import Databases, empty
 from tests.scenarios import test_both_sides as both
 from tests.scenarios import test_engine as engine
@@ -45,3 +49,23 @@ test_audited = audit.test_every_one_of_200_edits_is_found_and_nothing_else
 test_proved_again = audit.test_a_pair_in_step_is_proved_without_its_content
 test_thrift = thrift.test_a_plan_takes_what_reading_has_mapped
 mapped = thrift.mapped
+
+
+def test_beginnings_of_names_are_found_whatever_the_language_of_the_database(
+    databases: Databases,
+) -> None:
+    server, name = databases.server, "koppel_german"
+    server.execute(
+        f"CREATE DATABASE {name} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de-DE'"
+    )
+    store = open_store(server.url(name), clock=Ticking(), key=KEY)
+    try:
+        made = [
+            Customer.objects.create(name=name, name_key=name_key(name), crm_id=name)
+            for name in ("Öbst & Söhne", "Obermeier KG", "Olivenhain AG", "Zoberst GmbH")
+        ]
+        assert search("ob") == [made[1].pk, made[0].pk]
+        assert search("o") == [made[1].pk, made[0].pk, made[2].pk]
+    finally:
+        store.close()
+        connections.close_all()
