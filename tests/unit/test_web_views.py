@@ -20,6 +20,7 @@ from koppel.engine import Engine
 from koppel.engine.lines import Lines
 from koppel.engine.watch import Watch
 from koppel.store import Store, open_store
+from koppel.store.models import OrderLink
 from koppel.store.seen_models import Article, Bill, BillLine, Customer, Sale, SaleLine
 from koppel.web import exports, service
 
@@ -99,6 +100,14 @@ def as_(role: str, language: str = "en") -> Client:
 def first(model: type[Customer] | type[Sale] | type[Bill] | type[Article]) -> int:
     found: int = model.objects.order_by("id").values_list("id", flat=True)[0]
     return found
+
+
+def test_an_invoice_tells_the_trace_of_the_transfer_that_it_comes_from(web: Client) -> None:
+    OrderLink.objects.create(
+        id="f" * 32, key="crm/billing.quote/1", trace="7b" * 16, erp_id="1", seen_at=NOW,
+        changed_at=NOW,
+    )  # fmt: skip
+    assert "7b" * 16 in web.get(f"/invoices/{first(Bill)}").content.decode()
 
 
 def pages() -> list[str]:
