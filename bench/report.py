@@ -307,14 +307,14 @@ def _million_goals(one: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     if one["records"] < 1_000_000:
         return []
     sweep, changed = one["sweep"]["seconds"], one["changed"]
-    own = changed["seconds"] - changed["systems_seconds"]
+    taken, systems = changed["seconds"], changed["systems_seconds"]
     name = f"{one['records']:,} couplings"
     return [
         (f"{name}, nothing changed, ids and versions: under 10 s", f"{sweep:.1f} s",
          _met(sweep < 10)),
         (f"{name}: under 300 MB", f"{one['peak_mb']:.0f} MB", _met(one["peak_mb"] < 300)),
-        (f"{name}, 1,000 changed: under 3 s and the systems' own time", f"{own:.1f} s",
-         _met(own < 3)),
+        (f"{name}, 1,000 changed: under 3 s and the systems' own time",
+         f"{taken:.1f} s, theirs {systems:.1f} s", _met(taken - systems < 3)),
     ]  # fmt: skip
 
 
