@@ -22,6 +22,11 @@ class OrderStore:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
+    def traces(self, sales: Iterable[str]) -> list[str]:
+        """Of the transfers of these orders of the ERP: from the press of the button onwards."""
+        links = OrderLink.objects.filter(erp_id__in=sales).exclude(trace="")
+        return list(links.order_by("changed_at").values_list("trace", flat=True))
+
     def of_crm(self, resource: str, record: str) -> OrderLink | None:
         """The newest link of an order of the CRM."""
         rows = OrderLink.objects.filter(crm_resource=resource, crm_id=record)

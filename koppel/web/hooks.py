@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -49,6 +49,7 @@ class Wish(msgspec.Struct):
 
 
 View = Callable[..., HttpResponse]
+Form = TypeVar("Form")
 
 
 def trouble(status: int, message: str) -> JsonResponse:
@@ -71,6 +72,17 @@ def verified(
         once=once,
     )
     return None if fine else trouble(401, "The signature does not fit, or is too old.")
+
+
+def asked(request: HttpRequest, connection: str, form: type[Form]) -> Form | HttpResponse:
+    """What a system asks for, once, or the refusal. An empty body asks nothing in particular."""
+    refusal = verified(request, connection, once=True)
+    if refusal is not None:
+        return refusal
+    try:
+        return msgspec.json.decode(request.body or b"{}", type=form)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        return trouble(400, f"This cannot be read: {error}.")
 
 
 @declare(SIGNED)
@@ -120,13 +132,9 @@ def card(request: HttpRequest, connection: str, resource: str, record: str) -> H
 @require_POST
 def card_link(request: HttpRequest, connection: str, resource: str, record: str) -> HttpResponse:
     """A link to a record's card, for a person of that system who asked for it just now."""
-    refusal = verified(request, connection, once=True)
-    if refusal is not None:
-        return refusal
-    try:
-        told = msgspec.json.decode(request.body or b"{}", type=Wish)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        return trouble(400, f"This cannot be read: {error}.")
+    told = asked(request, connection, Wish)
+    if isinstance(told, HttpResponse):
+        return told
     service = current()
     found = service.card_of(connection, resource, record)
     if found is None:
@@ -197,13 +205,9 @@ def _number(service: Service, entity: str, row: CouplingRow) -> str | None:
 @require_POST
 def press(request: HttpRequest, connection: str, resource: str, record: str) -> HttpResponse:
     """Synchronise one record now, and tell what changed field by field."""
-    refusal = verified(request, connection, once=True)
-    if refusal is not None:
-        return refusal
-    try:
-        told = msgspec.json.decode(request.body or b"{}", type=Press)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        return trouble(400, f"This cannot be read: {error}.")
+    told = asked(request, connection, Press)
+    if isinstance(told, HttpResponse):
+        return told
     service = current()
     found = service.entity_of(connection, resource)
     if found is None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
@@ -23,7 +22,7 @@ from koppel.processes.orders import begin_transfer, reopen
 from koppel.processes.settings import order_settings
 from koppel.processes.views import figures_view, order_view, transfer_view
 from koppel.store.models import Process
-from koppel.web.hooks import Press, trouble, verified
+from koppel.web.hooks import Press, asked, trouble, verified
 from koppel.web.rights import SIGNED, declare, needs
 from koppel.web.service import Service, current
 
@@ -51,13 +50,9 @@ def desk() -> OrderDesk:
 @require_POST
 def transfer(request: HttpRequest, connection: str, resource: str, record: str) -> HttpResponse:
     """Hand a document over; pressed again, it tells how the same order stands."""
-    refusal = verified(request, connection, once=True)
-    if refusal is not None:
-        return refusal
-    try:
-        told = msgspec.json.decode(request.body or b"{}", type=Press)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        return trouble(400, f"This cannot be read: {error}.")
+    told = asked(request, connection, Press)
+    if isinstance(told, HttpResponse):
+        return told
     service = current()
     settings = order_settings(service.store)
     if connection != settings.crm:
@@ -116,13 +111,9 @@ def _on_transfer(
     record: str,
     act: Callable[[Process, Again, str], None],
 ) -> HttpResponse:
-    refusal = verified(request, connection, once=True)
-    if refusal is not None:
-        return refusal
-    try:
-        told = msgspec.json.decode(request.body or b"{}", type=Again)
-    except msgspec.MsgspecError as error:
-        return trouble(400, f"This cannot be read: {error}.")
+    told = asked(request, connection, Again)
+    if isinstance(told, HttpResponse):
+        return told
     store = current().store
     row = store.processes.latest(KIND, subject_of(resource, record))
     if connection != order_settings(store).crm or row is None:

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 
 from koppel.insight import customers as judged
 from koppel.store import searching, selecting
-from koppel.store.models import Connection, OrderLink
+from koppel.store.models import Connection
 from koppel.store.seen_models import (
     Article,
     Bill,
@@ -394,17 +394,11 @@ def invoice(request: HttpRequest, number: int) -> HttpResponse:
         "lines": BillLine.objects.filter(bill=row.id).order_by("position"),
         "sales": Sale.objects.filter(side="erp", kind="order", record__in=row.sales),
         "credits": Bill.objects.filter(record__in=row.credits),
-        "traces": _traces(row.sales),
+        "traces": current().store.orders.traces(row.sales),
         "link": system_page("erp", "account.invoice", row.record),
         "tabs": _TABS,
     }
     return render(request, "web/invoice.html", context)
-
-
-def _traces(sales: Sequence[str]) -> list[str]:
-    """Of the transfers of these orders of the ERP: from the press of the button to the invoice."""
-    links = OrderLink.objects.filter(erp_id__in=sales).exclude(trace="")
-    return list(links.order_by("changed_at").values_list("trace", flat=True))
 
 
 # Links into the systems, kept filters, exports.
