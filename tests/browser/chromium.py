@@ -54,6 +54,16 @@ def browser() -> Iterator[Any]:
             running.close()
 
 
+@contextmanager
+def browser_beside_django() -> Iterator[Any]:
+    """A running browser in a thread in which the tests ask Django's store, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        # The browser's library runs a loop in this thread; Django asks nothing from within it.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        with browser() as found:
+            yield found
+
+
 def violations(page: Any) -> list[str]:
     """What axe finds against WCAG 2.1 AA."""
     found = page.evaluate(

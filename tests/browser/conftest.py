@@ -11,17 +11,14 @@ from typing import Any
 
 import pytest
 
-from tests.browser.chromium import browser
+from tests.browser.chromium import browser_beside_django
 from tests.browser.house import House, house
 
 
 @pytest.fixture(scope="session")
 def running() -> Iterator[Any]:
-    with pytest.MonkeyPatch.context() as patch:
-        # The browser's library runs a loop in this thread; Django asks nothing from within it.
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        with browser() as found:
-            yield found
+    with browser_beside_django() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

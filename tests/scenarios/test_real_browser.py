@@ -10,7 +10,7 @@ import pytest
 
 from lab.creme_human import CremeHuman
 from lab.tryton_human import TrytonHuman
-from tests.browser.chromium import browser, english_left, violations
+from tests.browser.chromium import browser_beside_django, english_left, violations
 from tests.scenarios.real import ORGANISATION, PARTY, RealPair, wait_until
 from tests.scenarios.test_real_serve import customer, mechanism, parties
 
@@ -73,11 +73,8 @@ def served(real_pair: RealPair) -> Iterator[RealPair]:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Any]:
-    with pytest.MonkeyPatch.context() as patch:
-        # The browser's library runs a loop in this thread; Django asks nothing from within it.
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        with browser() as found:
-            yield found
+    with browser_beside_django() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
