@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
 import subprocess
@@ -43,6 +42,31 @@ def _closed() -> Iterator[None]:
     connections.close_all()
 
 
+KILLED = """
+import os, signal, sys
+from datetime import UTC, datetime
+from django.db import transaction
+from koppel.store import open_store
+from koppel.testing.store_contract import KEY, coupling
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+store = open_store(sys.argv[1], clock=lambda: datetime.now(UTC), key=KEY, migrate=False)
+"""
+IN_A_TRANSACTION = """
+with transaction.atomic():
+    store.couplings.save([coupling(2)])
+    store.couplings.move_cursors({("partner", "crm"): "9"})
+    die()
+"""
+
+
+def killed(address: str | Path, program: str) -> None:
+    """Let another process do this to the store until it kills itself."""
+    command = [sys.executable, "-c", KILLED + program, str(address)]
+    done = subprocess.run(command, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
 class TestSqlite(StoreContract):
     @pytest.fixture
     def store(self, clock: Clock, path: Path) -> Store:
@@ -66,28 +90,14 @@ class TestSqlite(StoreContract):
         self, store: Store, path: Path
     ) -> None:
         store.couplings.save([coupling(1)])
-        connections.close_all()
-        child = os.fork()
-        if child == 0:
-            from django.db import transaction
-
-            with transaction.atomic():
-                store.couplings.save([coupling(2)])
-                store.couplings.move_cursors({("partner", "crm"): "9"})
-                os.kill(os.getpid(), signal.SIGKILL)
-        os.waitpid(child, 0)
+        killed(path, IN_A_TRANSACTION)
         assert store.couplings.count() == 1
         assert store.couplings.cursor("partner", "crm") is None
 
     def test_a_process_killed_after_a_transaction_leaves_all_of_it(
         self, store: Store, path: Path
     ) -> None:
-        connections.close_all()
-        child = os.fork()
-        if child == 0:
-            store.couplings.save([coupling(1)])
-            os.kill(os.getpid(), signal.SIGKILL)
-        os.waitpid(child, 0)
+        killed(path, "store.couplings.save([coupling(1)])\ndie()\n")
         assert store.couplings.count() == 1
 
     def test_it_writes_ahead_and_survives_a_power_cut(self, store: Store) -> None:
@@ -118,16 +128,7 @@ class TestPostgres(StoreContract):
         self, store: Store, address: str
     ) -> None:
         store.couplings.save([coupling(1)])
-        connections.close_all()
-        child = os.fork()
-        if child == 0:
-            from django.db import transaction
-
-            with transaction.atomic():
-                store.couplings.save([coupling(2)])
-                store.couplings.move_cursors({("partner", "crm"): "9"})
-                os.kill(os.getpid(), signal.SIGKILL)
-        os.waitpid(child, 0)
+        killed(address, IN_A_TRANSACTION)
         assert store.couplings.count() == 1
         assert store.couplings.cursor("partner", "crm") is None
 

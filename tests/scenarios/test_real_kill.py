@@ -9,44 +9,25 @@ leaves.
 
 from __future__ import annotations
 
-import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
-from django.db import connections
 
-from koppel.config import now
-from koppel.connectors import registry
 from koppel.connectors.base import Connector, Record
-from koppel.engine import Engine
-from koppel.store import Store
-from koppel.store.secrets import find_key
-from koppel.testing.chaos import Call, FaultPlan, FaultProxy, FaultyConnector
+from koppel.testing.chaos import Call, FaultProxy
 from lab.creme_human import CremeHuman
 from lab.tryton_human import TrytonHuman
+from tests.scenarios.killed_run import synchronise
 from tests.scenarios.real import CRM_CONTACT, ERP_CONTACT, ORGANISATION, PARTY, RealPair
 
 pytestmark = [pytest.mark.tryton, pytest.mark.creme, pytest.mark.xdist_group("real")]
 
-T = TypeVar("T")
 KILLED = -signal.SIGKILL
-
-
-class Bounded(FaultyConnector):
-    """A boundary after each call that reads, and before and after each single write.
-
-    To die before a call that reads is to die after whatever was before it.
-    """
-
-    def _read(self, method: str, resource: str, call: Callable[[], T]) -> T:
-        result = call()
-        self.plan.end()
-        return result
 
 
 @dataclass
@@ -88,23 +69,9 @@ class Stage:
             ways = [{**ways[0], "id": old["contact_mechanisms"][0]["id"]}]
         self.admin.edit(PARTY, self.known["q"], {"contact_mechanisms": ways})
 
-    def run(self, plan: FaultPlan | None = None) -> int:
+    def run(self, kill_at: int | None = None) -> int:
         """One sync in a process of its own; its exit code, negative for a signal."""
-        connections.close_all()
-        child = os.fork()
-        if child == 0:
-            os._exit(self._child(plan))
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-    def _child(self, plan: FaultPlan | None) -> int:
-        """0: done. 2: something else; never returns into the tests."""
-        try:
-            store = Store(now, find_key(self.pair.home))
-            run = _engine(store, plan).sync(user="test")
-            return 0 if run.state == "done" else 2
-        except BaseException as error:
-            os.write(2, f"{type(error).__name__}: {error}\n".encode())
-            return 2
+        return synchronise(self.pair.home, kill_at)
 
     def outcome(self) -> dict[str, Any]:
         """What this round's records look like on both sides, without ids, numbers and the round."""
@@ -141,16 +108,6 @@ class Stage:
                 "partners": store.couplings.count("partner", "active") - 2 * self.round,
                 "contacts": store.couplings.count("contact", "active") - self.round,
             }
-
-
-def _engine(store: Store, plan: FaultPlan | None) -> Engine:
-    if plan is None:
-        return Engine(store)
-    return Engine(
-        store,
-        connect=lambda kind, settings: Bounded(registry.connect(kind, settings), plan),
-        boundary=lambda name: plan.end(),
-    )
 
 
 _IDS = ("id", "code", "employer", "koppel_key")
@@ -210,9 +167,7 @@ def test_a_run_killed_at_any_boundary_leaves_nothing_lost_and_nothing_doubled(
     killed = 0
     while True:
         stage.play()
-        plan = FaultPlan()
-        plan.kill_at(killed + 1, lambda: os.kill(os.getpid(), signal.SIGKILL))
-        code = stage.run(plan)
+        code = stage.run(killed + 1)
         if code == 0:
             break
         assert code == KILLED, f"boundary {killed + 1}"
