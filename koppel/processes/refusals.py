@@ -8,7 +8,10 @@ from koppel.connectors.base import Refused
 
 
 class Cause(Struct, frozen=True):
-    """Words by which a refusal is known, the sentence for sales, and who can act."""
+    """Words by which a refusal is known, the sentence for sales, and who can act.
+
+    An ERP refuses in the language of Koppel's user there: English or German.
+    """
 
     words: tuple[str, ...]
     sentence: str
@@ -17,13 +20,13 @@ class Cause(Struct, frozen=True):
 
 CAUSES = (
     Cause(
-        ("credit",),
+        ("credit", "kreditlimit"),
         "The order exceeds the customer's credit limit",
         "Accounting can raise the limit or take a payment; whoever may accept it: "
         "koppel order retry {id} --accept {question}",
     ),
     Cause(
-        ("blocked", "dunning"),
+        ("blocked", "dunning", "gesperrt", "mahnung"),
         "The customer is blocked in the ERP",
         "Accounting can lift the block; then try again",
     ),
@@ -34,32 +37,39 @@ CAUSES = (
         "again",
     ),
     Cause(
-        ("digits", "quantity"),
+        ("digits", "quantity", "nachkommastellen", "menge"),
         "The ERP does not take a quantity",
         "Give the line a quantity that its unit allows (whole pieces), or another unit",
     ),
     Cause(
-        ("price",),
+        ("price", "preis"),
         "The ERP has no price for a product",
         "Who keeps the price list can add it, or give the line a price",
     ),
     Cause(
-        ("account category", "account revenue", "account expense"),
+        (
+            "account category",
+            "account revenue",
+            "account expense",
+            "buchhaltungskategorie",
+            "ertragskonto",
+            "aufwandskonto",
+        ),
         "The ERP does not know how to book a product of this order",
         "Accounting can complete the product's accounts; then try again",
     ),
     Cause(
-        ("product", "salable", "item"),
+        ("product", "salable", "item", "artikel"),
         "The ERP does not sell a product of this order",
         "Who keeps the products can release it; or take another product",
     ),
     Cause(
-        ("period", "fiscal"),
+        ("period", "fiscal", "buchungszeitraum", "geschäftsjahr"),
         "The accounting period of the order is closed",
         "Accounting can open it, or give the order a date in an open period",
     ),
     Cause(
-        ("right", "access", "permission", "allowed"),
+        ("right", "access", "permission", "allowed", "zugriffsberechtigung"),
         "Koppel's user in the ERP may not do this",
         "The ERP's administrator can grant the right",
     ),

@@ -34,6 +34,8 @@ COMPANY = "Nordwerk Maschinenbau GmbH"
 LANGUAGES = ("en", "de", "fr", "pl", "fi", "it", "nl", "es", "cs", "sv", "da", "nb")
 NEW_LANGUAGES = {"sv": "Svenska", "da": "Dansk", "nb": "Norsk bokmål"}
 """Tryton has no translation for these, but customers speak them."""
+SHOWN = ("de",)
+"""Languages beside English in which Tryton shows itself; the others are for customers alone."""
 CURRENCIES = {
     "EUR": ("Euro", "€", "1"),
     "CHF": ("Swiss Franc", "CHF", "0.94"),
@@ -67,7 +69,7 @@ def activate(database: str) -> None:
     logger.addHandler(ModuleTeller(len(MODULES) + 4, 0.02, 0.85))
     admin.run(
         SimpleNamespace(
-            database_names=[database], update=["ir", *MODULES], languages=[], indexes=None,
+            database_names=[database], update=["ir", *MODULES], languages=SHOWN, indexes=None,
             activatedeps=True, update_modules_list=False, email="", login="admin",
             administrator=True, active=True, password=True, reset_password=False,
             hostname=None, export_translations=False, validate=None, validate_percentage=100,

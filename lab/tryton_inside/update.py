@@ -7,16 +7,27 @@ from __future__ import annotations
 
 import sys
 
+from sql import Literal, Table
 from trytond.pool import Pool
+from trytond.transaction import Transaction
 
 from lab.tryton_inside.telling import tell
+
+
+def languages(database: str) -> list[str]:
+    """The languages whose words Tryton loads; asked before its models are there."""
+    table = Table("ir_lang")
+    with Transaction().start(database, 0, readonly=True) as transaction:
+        cursor = transaction.connection.cursor()
+        cursor.execute(*table.select(table.code, where=table.translatable == Literal(True)))
+        return sorted(code for (code,) in cursor)
 
 
 def main(database: str) -> None:
     """Update the module `koppel` as `trytond-admin -u koppel` does."""
     tell(0.1, "tryton: bringing the add-on up to date")
     Pool.start()
-    Pool(database).init(update=["koppel"])
+    Pool(database).init(update=["koppel"], lang=languages(database))
     tell(1.0, "tryton: up to date")
 
 

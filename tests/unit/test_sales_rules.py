@@ -202,6 +202,11 @@ def test_an_order_delivered_in_part_is_not_delivered() -> None:
     ("refused", "sentence", "who"),
     [
         (Refused(reason="invalid", message="The period is closed."), "accounting period", "open"),
+        (
+            Refused(reason="invalid", message="Der Buchungszeitraum ist geschlossen."),
+            "accounting period",
+            "open",
+        ),
         (Refused(reason="forbidden", message="No."), "may not do this", "administrator"),
         (
             Refused(reason="invalid", message="Sure?", fields=("accept:past_date",)),

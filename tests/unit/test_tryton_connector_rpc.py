@@ -131,6 +131,17 @@ def test_a_business_rule_speaks_in_its_own_words() -> None:
     raised = failing(error("UserError", ["The code must be unique.", "Change it.", None]))
     assert isinstance(raised, RuleBroken)
     assert raised.message == "The code must be unique. Change it."
+    assert raised.part == ""
+
+
+def test_koppels_module_says_beside_the_sentence_what_it_is_about() -> None:
+    told = ["Position 2: unbekannt.", "", {"koppel_part": "lines"}]
+    raised = failing(error("UserError", told))
+    assert isinstance(raised, RuleBroken)
+    assert (raised.message, raised.part) == ("Position 2: unbekannt.", "lines")
+    plain = failing(error("UserError", ["No.", "", [["x", "=", 1], {}]]))
+    assert isinstance(plain, RuleBroken)
+    assert plain.part == ""
 
 
 def test_a_question_can_be_skipped_by_its_name() -> None:

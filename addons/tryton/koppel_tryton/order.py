@@ -20,6 +20,8 @@ TOTALS = ("untaxed_amount", "tax_amount", "total_amount")
 PRICED = frozenset({"product", "quantity", "unit"})
 """What the ERP's price depends on."""
 
+ABOUT_PARTY = frozenset({"msg_party_inactive", "msg_no_party"})
+
 
 class Told:
     """The order, taken apart."""
@@ -35,8 +37,13 @@ class Told:
 
 
 def refuse(message, **about):
-    """Say no in a sentence."""
-    raise UserError(gettext(f"koppel.{message}", **about))
+    """Say no in a sentence in the user's language, and beside it to which part of the order.
+
+    The part takes the place of the domain, which a client would offer to its user to look into:
+    Koppel alone calls what refuses so.
+    """
+    part = "lines" if "line" in about else "party" if message in ABOUT_PARTY else None
+    raise UserError(gettext(f"koppel.{message}", **about), domain={"koppel_part": part})
 
 
 def fill_header(sale, told, *, new):

@@ -34,7 +34,14 @@ class CallRefused(Exception):
 
 
 class RuleBroken(CallRefused):
-    """A business rule spoke (Tryton's `UserError`)."""
+    """A business rule spoke (Tryton's `UserError`).
+
+    `part` is what of an order it is about, where Koppel's module says so: "lines" or "party".
+    """
+
+    def __init__(self, message: str, part: str = "") -> None:
+        super().__init__(message)
+        self.part = part
 
 
 class WarningRaised(CallRefused):
@@ -232,8 +239,9 @@ class TrytonSession:
     def _refusal(self, error: Any) -> Exception:
         kind, detail = (*error, "", "")[:2] if isinstance(error, list) else (str(error), "")
         if kind == "UserError":
-            message, description = (*detail, "", "")[:2]
-            return RuleBroken(self._http.redact(_sentence(message, description)))
+            message, description, domain = (*detail, "", "", None)[:3]
+            told = domain.get("koppel_part") if isinstance(domain, dict) else None
+            return RuleBroken(self._http.redact(_sentence(message, description)), str(told or ""))
         if kind == "UserWarning":
             name, message, description = (*detail, "", "", "")[:3]
             return WarningRaised(str(name), self._http.redact(_sentence(message, description)))

@@ -33,6 +33,7 @@ from koppel.connectors.tryton.rpc import (
     CallRefused,
     ChangedMeanwhile,
     Overloaded,
+    RuleBroken,
     TrytonSession,
     WarningRaised,
 )
@@ -199,9 +200,9 @@ def _said(refused: CallRefused, reason: Reason, write: Write) -> Refused:
 
 
 def _about(refused: CallRefused, name: str) -> bool:
-    """Does the sentence speak of the lines (they are numbered), or of the customer?"""
-    about_line = refused.message.startswith("Line ")
-    return about_line if name == "lines" else "customer" in refused.message
+    """Is it about the lines, or the customer? Tryton itself has but a sentence to tell by."""
+    part = refused.part if isinstance(refused, RuleBroken) else ""
+    return part == name or (not part and name == "party" and "customer" in refused.message)
 
 
 def _kind(question: WarningRaised) -> str:
