@@ -11,6 +11,7 @@ journalled; what is sent is journalled first all the same, and pages are settled
 from __future__ import annotations
 
 import contextvars
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
@@ -24,6 +25,7 @@ from koppel.connectors.base import (
     Act,
     Create,
     Delete,
+    Gone,
     Outcome,
     Record,
     Unknown,
@@ -239,7 +241,11 @@ class Executor:
             fields = dict(native.fields)
         elif record is None:
             fields = lane.mapper.put(step.body.writes[lane.side], None, links.locate(lane.side))
-            return Create(resource=lane.resource, key=f"{step.coupling}-new", fields=fields)
+            # In place of one that is gone: not the same as that one, if it was made here, too.
+            lost = seen.id if isinstance(seen, Gone) else ""
+            again = f"-{hashlib.sha256(lost.encode()).hexdigest()[:12]}" if lost else ""
+            key = f"{step.coupling}-new{again}"
+            return Create(resource=lane.resource, key=key, fields=fields)
         elif step.kind == "delete":
             return Delete(resource=lane.resource, key=key, id=record, expected=expected)
         else:

@@ -7,12 +7,13 @@ that looks like one that is coupled already is never created a second time.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from koppel.engine.lessons import taught
 from koppel.engine.lines import Line
+from koppel.engine.returning import Returned
 from koppel.store import Store
 from koppel.store.pairs import Scored
 from koppel.sync.match import Features, Pairing, Rarity, Score, pair_up, rarity_of, score
@@ -27,11 +28,12 @@ _WORDS = 50_000
 Taken = tuple[str, str, float, tuple[str, ...]]
 
 
-def pair(store: Store, line: Line, *, again: bool = False) -> bool:
+def pair(store: Store, line: Line, *, again: bool = False, back: Sequence[Returned] = ()) -> bool:
     """Match all fresh records of an entity; the pairs are in `store.pairs` afterwards.
 
-    `again`: all uncoupled ones, those too that a plan has dealt with already. False where there is
-    nothing to be matched or created, and `store.pairs` was left alone.
+    `again`: all uncoupled ones, those too that a plan has dealt with already. `back`: what is known
+    of records that came back. False where there is nothing to be matched or created, and
+    `store.pairs` was left alone.
     """
     pairs = store.pairs
     answers = store.inbox.answers(line.entity)
@@ -42,9 +44,12 @@ def pair(store: Store, line: Line, *, again: bool = False) -> bool:
     if fresh:
         pairs.find_candidates(line.entity, again=again)
         compare = _Comparer(store, line)
+        known = {(one.crm_id, one.erp_id) for one in back}
         for chunk in pairs.candidates():
-            _judge(store, answers, compare.scores(chunk))
-    _answered(store, line, answers)
+            _judge(store, answers, known, compare.scores(chunk))
+    for one in back:
+        pairs.add_pairs(one.kind, [(one.crm_id, one.erp_id, 1.0, one.reasons)])
+    _answered(store, line, answers, back)
     pairs.settle_scores()
     for alone in pairs.alone():
         _keep(store, pair_up(_scores(alone)))
@@ -71,14 +76,18 @@ def _scores(rows: list[Scored]) -> Iterator[tuple[str, str, Score]]:
 def _judge(
     store: Store,
     answers: Mapping[tuple[str, str], str],
+    known: Collection[tuple[str, str]],
     compared: Iterator[tuple[str, str, Score, bool]],
 ) -> None:
-    """Score candidates: those that may be coupled, and those of which one is coupled already."""
+    """Score candidates: those that may be coupled, and those of which one is coupled already.
+
+    Not the `known` ones, of which is told who they are.
+    """
     scored: list[Scored] = []
     review: list[Taken] = []
     for crm_id, erp_id, found, taken in compared:
         answer = answers.get((crm_id, erp_id))
-        if answer == "different" or found.band == "different":
+        if answer == "different" or found.band == "different" or (crm_id, erp_id) in known:
             continue
         if taken:
             reasons = (*found.reasons, "one of the two is coupled to another record already")
@@ -89,25 +98,38 @@ def _judge(
     store.pairs.add_pairs("review", review)
 
 
-def _answered(store: Store, line: Line, answers: Mapping[tuple[str, str], str]) -> None:
-    """Pairs that a person called the same, as far as neither is coupled yet."""
+def _answered(
+    store: Store,
+    line: Line,
+    answers: Mapping[tuple[str, str], str],
+    back: Iterable[Returned],
+) -> None:
+    """Pairs that a person called the same, as far as neither is coupled (again) yet."""
     wanted = [ids for ids, answer in answers.items() if answer == "same"]
     free = {
-        side: {
-            record
-            for record, row in store.replica.get(
-                line.entity, side, [ids[SIDES.index(side)] for ids in wanted]
-            ).items()
-            if not row.coupled
-        }
+        side: _free(store, line.entity, side, [ids[SIDES.index(side)] for ids in wanted])
         for side in SIDES
     }
+    for one in back:
+        if one.kind == "couple":
+            free["crm"].discard(one.crm_id)
+            free["erp"].discard(one.erp_id)
     reasons = ("a person said that they are the same",)
     for crm_id, erp_id in wanted:
         if crm_id in free["crm"] and erp_id in free["erp"]:
             store.pairs.add_pairs("couple", [(crm_id, erp_id, 1.0, reasons)])
             free["crm"].discard(crm_id)
             free["erp"].discard(erp_id)
+
+
+def _free(store: Store, entity: str, side: Side, records: Sequence[str]) -> set[str]:
+    """Those of these records that are not coupled, or are left alone as their pair is over."""
+    known = store.replica.get(entity, side, records)
+    coupled = [record for record, row in known.items() if row.coupled]
+    states = store.couplings.versions(entity, side, coupled)
+    parted = [record for record, (_, _, state) in states.items() if state == "parted"]
+    alone = store.couplings.by_record(entity, side, parted)
+    return (known.keys() - set(coupled)) | {r for r, row in alone.items() if row.left_alone}
 
 
 class _Comparer:

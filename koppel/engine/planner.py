@@ -12,12 +12,13 @@ from koppel.connectors.base import Gone, Record
 from koppel.engine.intake import Intake, Progress, Work
 from koppel.engine.lines import Lane, Line
 from koppel.engine.pairing import pair
+from koppel.engine.returning import left_alone, returned
 from koppel.mapping.faults import BadValue
 from koppel.model import Ref
 from koppel.store import Store
 from koppel.store.bulk import chunks
 from koppel.store.models import Run
-from koppel.store.values import CouplingRow, PlannedStep, ReplicaRow, StepBody
+from koppel.store.values import CouplingRow, FormerPair, PlannedStep, ReplicaRow, StepBody
 from koppel.sync.decide import WHOLE, decide
 from koppel.sync.identity import another
 from koppel.sync.rule import SIDES, Side, holds, other
@@ -54,6 +55,8 @@ class Planner:
         self._followed: set[tuple[Side, str]] = set()
         self._beside: Mapping[Side, set[str]] = {}
         self._used: set[tuple[Side, str]] = set()
+        self._single: set[tuple[Side, str]] = set()
+        """Records that were to be coupled, and whose partner is gone."""
         self._mapped: dict[Side, Mapping[str, dict[str, Any]]] = {}
         """What is known of the canonical values of the new records of a page."""
         self.counts: dict[str, int] = {}
@@ -63,7 +66,9 @@ class Planner:
         self._beside = work.beside
         for ids in chunks(work.touched, PAGE):
             self._touched(ids, work)
-        if pair(self._store, self._line):
+        fresh = self._store.replica.any_fresh(self._line.entity)
+        back = returned(self._store, self._line) if fresh else []
+        if pair(self._store, self._line, back=back):
             self._couple()
             for page in self._store.pairs.pairs("review", PAGE):
                 for crm_id, erp_id, value, reasons in page:
@@ -280,8 +285,8 @@ class Planner:
                 coupling=coupling.id,
                 kind=kind,
                 label=self._label(seen) or coupling.label,
-                crm_id=decision.to if _follows(decision, "crm") else coupling.crm_id,
-                erp_id=decision.to if _follows(decision, "erp") else coupling.erp_id,
+                crm_id=_aim(decision, "crm", coupling),
+                erp_id=_aim(decision, "erp", coupling),
                 body=StepBody(
                     reason=why,
                     writes=writes,
@@ -317,6 +322,10 @@ class Planner:
                 for side in SIDES
             }
             self._mapped = {side: self._intake.mapped(side, ids[side]) for side in SIDES}
+            former = self._store.couplings.former(
+                self._line.entity, [(crm_id, erp_id) for crm_id, erp_id, *_ in page]
+            )
+            left = left_alone(self._store, self._line.entity, ids)
             for crm_id, erp_id, value, reasons in page:
                 if self._is_beside("crm", crm_id) and self._is_beside("erp", erp_id):
                     continue
@@ -328,6 +337,8 @@ class Planner:
                 self._new_pair(
                     {"crm": contents["crm"].get(crm_id), "erp": contents["erp"].get(erp_id)},
                     reasons,
+                    former.get((crm_id, erp_id)),
+                    left.get(("crm", crm_id)) or left.get(("erp", erp_id)),
                 )
 
     def _contents(self, side: Side, rows: Mapping[str, ReplicaRow]) -> dict[str, Record | Gone]:
@@ -337,24 +348,43 @@ class Planner:
         return {**found, **(self._line.lanes[side].fetch(missing) if missing else {})}
 
     def _new_pair(
-        self, seen: Mapping[Side, Record | Gone | None], reasons: tuple[str, ...]
+        self,
+        seen: Mapping[Side, Record | Gone | None],
+        reasons: tuple[str, ...],
+        former: FormerPair | None,
+        taken_up: CouplingRow | None,
     ) -> None:
+        """Couple two records. What was a pair before is merged against both bases of then."""
+        for side, record in seen.items():
+            if isinstance(record, Gone):
+                self._store.replica.remove(self._line.entity, side, [record.id])
+                self._single |= {
+                    (far, found.id) for far, found in seen.items() if isinstance(found, Record)
+                }
         if not all(isinstance(record, Record) for record in seen.values()):
             return
+        bases: dict[Side, Record | Gone | None] = dict.fromkeys(SIDES)
+        if former is not None:
+            # What was mapped while reading is what the records are now.
+            self._mapped = {}
+            for side in SIDES:
+                here = taken_up.base(side) if taken_up is not None else None
+                bases[side] = here or former.base(side)
         try:
-            views = {side: self._view(side, seen[side], None) for side in SIDES}
+            views = {side: self._view(side, seen[side], bases[side]) for side in SIDES}
         except BadValue:
             return
         decision = decide(self._line.rule, views["crm"], views["erp"])
         coupling = CouplingRow(
-            id=self._new_id(),
+            id=taken_up.id if taken_up is not None else self._new_id(),
             entity=self._line.entity,
             crm_id=views["crm"].id,
             erp_id=views["erp"].id,
         )
-        if decision.kind == "sleep":
+        if decision.kind == "sleep" and former is None:
             return
-        self._step(coupling, decision, seen, reasons=reasons, kind="couple")
+        kind = "sleep" if decision.kind == "sleep" else "couple"
+        self._step(coupling, decision, seen, reasons=reasons, kind=kind)
 
     def _review(self, crm_id: str, erp_id: str, value: float, reasons: tuple[str, ...]) -> None:
         entity = self._line.entity
@@ -382,6 +412,7 @@ class Planner:
         for page in self._store.replica.fresh(self._line.entity, side, PAGE):
             records = [row.record for row in page]
             held = pairs.paired(side, records)
+            held -= {record for here, record in self._single if here == side}
             held |= inbox.under_review(self._line.entity, side, records)
             held |= self._store.couplings.versions(self._line.entity, side, records).keys()
             self._mapped = {side: self._intake.mapped(side, set(records) - held)}
@@ -449,8 +480,11 @@ class Planner:
             self._page = []
 
 
-def _follows(decision: Decision, side: Side) -> bool:
-    return decision.kind == "follow" and decision.side == side
+def _aim(decision: Decision, side: Side, coupling: CouplingRow) -> str | None:
+    """The record of a side that the step is about; None where it is to be made (again)."""
+    if decision.side == side and decision.kind in ("follow", "create"):
+        return decision.to
+    return coupling.record(side)
 
 
 def steps_of(store: Store, run: Run | int, *, kinds: Iterable[str] = ()) -> Iterator[PlannedStep]:

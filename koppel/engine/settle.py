@@ -17,7 +17,8 @@ from koppel.engine.lines import Line
 from koppel.mapping.faults import BadValue, Unresolved
 from koppel.store import Store
 from koppel.store.models import Run
-from koppel.store.values import CouplingRow, PlannedStep
+from koppel.store.values import CouplingRow, FormerPair, PlannedStep
+from koppel.sync.decide import WHOLE
 from koppel.sync.merge import same
 from koppel.sync.rule import SIDES, Side, other
 
@@ -66,6 +67,8 @@ class Settler:
         self._supplies = {side: line.supplies(side) for side in SIDES}
         self.owing: dict[tuple[Side, str], Record] = {}
         """Records with values of their own for the other side, as they were read back."""
+        self._over: list[FormerPair] = []
+        self._lost: list[tuple[Side, str]] = []
 
     def settle(
         self,
@@ -98,7 +101,11 @@ class Settler:
             if row is not None:
                 keep.append(row)
             self._inbox(step)
+        made = {step.coupling for step in steps if step.kind in ("couple", "sleep")}
+        new = [row for row in keep if row.id in made]
+        self._store.couplings.free(new)
         self._store.couplings.save(keep)
+        self._part(new)
         self._store.couplings.save(halves, in_step=False)
         self._store.runs.mark_steps(self._run, done, "done")
         self._tidy(keep)
@@ -141,9 +148,7 @@ class Settler:
             row.state = "undone"
         if step.kind in ("uncouple", "delete"):
             row.state = "parted"
-            for side in SIDES:
-                if isinstance(step.body.seen(side), Gone):
-                    _clear(row, side)
+            self._gone(row, step, sent)
             return row
         if step.kind == "follow":
             for side in SIDES:
@@ -155,6 +160,8 @@ class Settler:
         ):
             return row
         row.label = step.label or row.label
+        if step.kind == "create":
+            self._gone(row, step, {})
         if step.kind != "undo":
             row.state = "dormant" if step.kind == "sleep" else "active"
         for side in SIDES:
@@ -166,6 +173,46 @@ class Settler:
         if step.kind == "create":
             self._owe(row, step, sent)
         return row
+
+    def _gone(
+        self, row: CouplingRow, step: PlannedStep, sent: Mapping[Side, Outcome | None]
+    ) -> None:
+        """The records that are gone leave the coupling; who was with whom is remembered."""
+        lost = []
+        for side in SIDES:
+            outcome = sent.get(side)
+            deleted = isinstance(outcome, Written) and isinstance(outcome.after, Gone)
+            if deleted or isinstance(step.body.seen(side), Gone):
+                lost.append(side)
+        if lost and row.crm_id and row.erp_id:
+            self._over.append(
+                FormerPair(
+                    entity=row.entity,
+                    crm_id=row.crm_id,
+                    erp_id=row.erp_id,
+                    coupling=row.id,
+                    crm_base=row.crm_base,
+                    erp_base=row.erp_base,
+                    asked=WHOLE in step.body.closed,
+                )
+            )
+        for side in lost:
+            self._lost.append((side, row.record(side) or ""))
+            _clear(row, side)
+
+    def _part(self, new: Sequence[CouplingRow]) -> None:
+        """What is remembered of the pairs that ended; and of those that are pairs (again) by now.
+
+        What was read of a record that is gone is forgotten: should it come back, it is new.
+        """
+        self._store.couplings.remember(self._over)
+        asked = [(one.crm_id, one.erp_id) for one in self._over if one.asked]
+        self._store.inbox.forget_same(self._line.entity, asked)
+        for side, record in self._lost:
+            self._store.replica.remove(self._line.entity, side, [record])
+        crm_ids = [row.crm_id for row in new if row.crm_id and row.erp_id]
+        self._store.couplings.together_again(self._line.entity, crm_ids)
+        self._over, self._lost = [], []
 
     def _owe(
         self, row: CouplingRow, step: PlannedStep, sent: Mapping[Side, Outcome | None]

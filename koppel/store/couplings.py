@@ -10,9 +10,9 @@ from django.db import transaction
 
 from koppel.store import bulk
 from koppel.store.codec import decode_record, encode_record
-from koppel.store.models import Coupling, Cursor
+from koppel.store.models import Coupling, Cursor, Former
 from koppel.store.opening import Clock
-from koppel.store.values import CouplingRow
+from koppel.store.values import CouplingRow, FormerPair
 from koppel.sync.rule import Side
 
 _COLUMNS = (
@@ -20,6 +20,12 @@ _COLUMNS = (
     "crm_base", "erp_base", "made_by",
 )  # fmt: skip
 _READ = f"SELECT {', '.join(_COLUMNS)} FROM store_coupling"
+_FORMER = ("entity", "crm_id", "erp_id", "coupling", "crm_base", "erp_base", "asked")
+_FORMERS = f"SELECT {', '.join(_FORMER)} FROM store_former f WHERE f.entity = %s"
+_FRESH = """EXISTS (SELECT 1 FROM store_replica r WHERE r.entity = f.entity AND r.side = '{side}'
+    AND r.record = f.{side}_id AND r.fresh AND NOT r.coupled)"""
+_PAIRED = """EXISTS (SELECT 1 FROM store_coupling c WHERE c.entity = store_former.entity
+    AND c.crm_id = store_former.crm_id AND c.erp_id = store_former.erp_id)"""
 
 
 class CouplingStore:
@@ -76,6 +82,64 @@ class CouplingStore:
             unique=("id",),
             replace=(*_COLUMNS[2:], "in_step_at") if in_step else _COLUMNS[2:],
         )  # fmt: skip
+
+    def free(self, rows: Sequence[CouplingRow]) -> None:
+        """Let the records of these pairs leave the parted couplings in which they were left alone.
+
+        Call before `save`, in the same transaction: a record is in one coupling at a time.
+        """
+        found: set[str] = set()
+        for entity in {row.entity for row in rows}:
+            here = [row for row in rows if row.entity == entity]
+            for side in ("crm", "erp"):
+                records = [row.record(side) for row in here]
+                sql = (
+                    "SELECT id FROM store_coupling WHERE state = 'parted' AND entity = %s"
+                    f" AND {side}_id IN ({{ids}})"
+                )
+                found.update(id for (id,) in bulk.select(sql, filter(None, records), entity))
+        self.remove(found - {row.id for row in rows})
+
+    # pairs that were
+
+    def remember(self, pairs: Sequence[FormerPair]) -> None:
+        """Keep of these pairs, which are over, who was with whom."""
+        bulk.upsert(
+            Former,
+            _FORMER,
+            [
+                (
+                    one.entity, one.crm_id, one.erp_id, one.coupling,
+                    encode_record(one.crm_base), encode_record(one.erp_base), one.asked,
+                )
+                for one in pairs
+            ],
+            unique=_FORMER[:3],
+            replace=_FORMER[3:],
+        )  # fmt: skip
+
+    def former(
+        self, entity: str, pairs: Iterable[tuple[str, str]]
+    ) -> dict[tuple[str, str], FormerPair]:
+        """Those of these pairs (CRM record, ERP record) that were one before."""
+        wanted = set(pairs)
+        rows = bulk.select(
+            f"{_FORMERS} AND f.crm_id IN ({{ids}})", {crm for crm, _ in wanted}, entity
+        )
+        found = map(_former, rows)
+        return {ids: one for one in found if (ids := (one.crm_id, one.erp_id)) in wanted}
+
+    def returned(self, entity: str) -> list[FormerPair]:
+        """Former pairs of which a record is there as a new one, the latest first."""
+        fresh = " OR ".join(_FRESH.format(side=side) for side in ("crm", "erp"))
+        return [
+            _former(row) for row in bulk.ask(f"{_FORMERS} AND ({fresh}) ORDER BY f.id DESC", entity)
+        ]
+
+    def together_again(self, entity: str, crm_ids: Iterable[str]) -> None:
+        """Forget the former pairs of these records that are pairs now."""
+        sql = f"DELETE FROM store_former WHERE entity = %s AND {_PAIRED} AND crm_id IN ({{ids}})"
+        bulk.execute(sql, crm_ids, entity)
 
     def remove(self, ids: Iterable[str]) -> None:
         """Forget couplings; the records stay."""
@@ -134,6 +198,13 @@ class CouplingStore:
         """Read everything again next time."""
         rows = Cursor.objects.all()
         (rows.filter(entity=entity) if entity else rows).delete()
+
+
+def _former(row: Sequence[Any]) -> FormerPair:
+    values = dict(zip(_FORMER, row, strict=True))
+    for base in ("crm_base", "erp_base"):
+        values[base] = decode_record(values[base])
+    return FormerPair(**{**values, "asked": bool(values["asked"])})
 
 
 def _value(row: Sequence[Any]) -> CouplingRow:

@@ -245,16 +245,19 @@ class InboxStore:
     def propose(
         self, entity: str, crm_id: str, erp_id: str, *, score: float, reasons: Sequence[str]
     ) -> None:
-        """Put a pair into the review list, unless a person has answered it already."""
+        """Put a pair into the review list, unless a person has said that they are two.
+
+        One that was called the same is proposed where it is a pair no more: it is asked about anew.
+        """
         row, made = Review.objects.get_or_create(
             entity=entity,
             crm_id=crm_id,
             erp_id=erp_id,
             defaults={"score": score, "reasons": list(reasons), "at": self._clock()},
         )
-        if not made and row.state == "open":
-            row.score, row.reasons = score, list(reasons)
-            row.save(update_fields=["score", "reasons"])
+        if not made and row.state in ("open", "same"):
+            row.state, row.score, row.reasons = "open", score, list(reasons)
+            row.save(update_fields=["state", "score", "reasons"])
 
     def reviews(self, *, state: str = "open", entity: str | None = None) -> list[Review]:
         """Proposed pairs, best first."""
@@ -338,6 +341,13 @@ class InboxStore:
             f" WHERE state = 'open' AND entity = %s AND {side}_id IN ({{ids}})"
         )
         return {row[0] for row in bulk.select(sql, records, entity)}
+
+    def forget_same(self, entity: str, pairs: Iterable[tuple[str, str]]) -> None:
+        """A person had these pairs ended: that they were called the same counts no more."""
+        for crm_id, erp_id in pairs:
+            Review.objects.filter(
+                entity=entity, crm_id=crm_id, erp_id=erp_id, state="same"
+            ).delete()
 
     def close_reviews(self, entity: str, crm_ids: Iterable[str], erp_ids: Iterable[str]) -> None:
         """Open proposals about these records are moot where both are coupled now.

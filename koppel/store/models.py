@@ -74,6 +74,28 @@ class Coupling(models.Model):
         ]
 
 
+class Former(models.Model):
+    """A pair that was, and ended as one of its records was gone: who was with whom, and how.
+
+    A record that comes back (out of the trash, or with a backup) is known by it, whatever became of
+    its name meanwhile. `asked`: a person had the pair ended.
+    """
+
+    entity = models.CharField(max_length=40)
+    crm_id = models.CharField(max_length=120)
+    erp_id = models.CharField(max_length=120)
+    coupling = models.CharField(max_length=32)
+    crm_base = models.BinaryField(null=True)
+    erp_base = models.BinaryField(null=True)
+    asked = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["entity", "crm_id", "erp_id"], name="one_former")
+        ]
+        indexes = [models.Index(fields=["entity", "erp_id"], name="former_erp")]
+
+
 class Cursor(models.Model):
     """How far a side has been read for an entity."""
 

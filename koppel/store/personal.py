@@ -333,6 +333,7 @@ def _sets(subject: Subject) -> Iterator[tuple[str, QuerySet[Any]]]:
     anywhere = subject.anywhere()
     yield "couplings", models.Coupling.objects.filter(id__in=subject.couplings)
     yield "couplings", models.Agreement.objects.filter(coupling__in=subject.couplings)
+    yield "couplings", models.Former.objects.filter(subject.by_sides())
     for kind, model in (
         ("copies", models.Replica),
         ("copies", models.BlockKey),

@@ -38,6 +38,11 @@ class CouplingRow(Struct, kw_only=True):
         """What that side returned last time."""
         return self.crm_base if side == "crm" else self.erp_base
 
+    @property
+    def left_alone(self) -> bool:
+        """Is the pair over, and one record of it left here without a partner?"""
+        return self.state == "parted" and None in (self.crm_id, self.erp_id)
+
     def put(self, side: Side, record: Record | Gone) -> None:
         """Move a side's base to what it returned just now."""
         version = record.version if isinstance(record, Record) else ""
@@ -45,6 +50,29 @@ class CouplingRow(Struct, kw_only=True):
             self.crm_id, self.crm_version, self.crm_base = record.id, version, record
         else:
             self.erp_id, self.erp_version, self.erp_base = record.id, version, record
+
+
+class FormerPair(Struct, frozen=True, kw_only=True):
+    """A pair that ended as one of its records was gone, with both bases of then.
+
+    `asked`: a person had it ended.
+    """
+
+    entity: str
+    crm_id: str
+    erp_id: str
+    coupling: str
+    crm_base: Record | Gone | None = None
+    erp_base: Record | Gone | None = None
+    asked: bool = False
+
+    def record(self, side: Side) -> str:
+        """The native id on a side."""
+        return self.crm_id if side == "crm" else self.erp_id
+
+    def base(self, side: Side) -> Record | Gone | None:
+        """What that side returned last, as long as the pair was one."""
+        return self.crm_base if side == "crm" else self.erp_base
 
 
 class NativeWrite(Struct, frozen=True, kw_only=True):

@@ -30,7 +30,7 @@ from koppel.errors import NeedsUser, TryLater
 from koppel.model import Address, Ref
 from koppel.store import Store
 from koppel.store.codec import decode, decode_record, decode_write
-from koppel.store.values import CouplingRow, PlannedStep, ReplicaRow, StepBody
+from koppel.store.values import CouplingRow, FormerPair, PlannedStep, ReplicaRow, StepBody
 from koppel.sync.rule import Side
 from koppel.sync.state import FieldChange, FieldConflict, FieldNotice
 
@@ -286,6 +286,63 @@ class CouplingRules(StoreFixtures):
         store.couplings.remove(row.id for row in rows[:1000])
         assert store.couplings.count() == 200
 
+    def test_a_pair_that_was_is_remembered_until_it_is_one_again(self, store: Store) -> None:
+        rows = [coupling(n) for n in (1, 2)]
+        pairs = [
+            FormerPair(
+                entity="partner",
+                crm_id=str(row.crm_id),
+                erp_id=str(row.erp_id),
+                coupling=row.id,
+                crm_base=row.crm_base,
+                erp_base=row.erp_base,
+                asked=row.crm_id == "2",
+            )
+            for row in rows
+        ]
+        store.couplings.remember([*pairs, pairs[0]])
+        wanted = [("1", "1"), ("2", "2"), ("1", "2")]
+        assert store.couplings.former("contact", wanted) == {}
+        assert store.couplings.former("partner", wanted) == {
+            ("1", "1"): pairs[0],
+            ("2", "2"): pairs[1],
+        }
+        store.couplings.together_again("partner", ["1", "2"])
+        assert len(store.couplings.former("partner", wanted)) == 2
+        store.couplings.save(rows[:1])
+        store.couplings.together_again("partner", ["1", "2"])
+        assert store.couplings.former("partner", wanted) == {("2", "2"): pairs[1]}
+
+    def test_a_former_pair_is_told_of_while_one_of_its_records_is_new(self, store: Store) -> None:
+        pair = FormerPair(entity="partner", crm_id="1", erp_id="2", coupling="c")
+        store.couplings.remember([pair])
+        assert store.couplings.returned("partner") == []
+        store.replica.put([replica(1), replica(2)])
+        assert store.couplings.returned("partner") == [pair]
+        store.replica.settle("partner", "crm", ["1", "2"], coupled=False)
+        assert store.couplings.returned("partner") == []
+        store.replica.put([replica(2, "erp")])
+        assert store.couplings.returned("partner") == [pair]
+        store.replica.put([replica(2, "erp", coupled=True)])
+        assert store.couplings.returned("partner") == []
+
+    def test_who_was_left_alone_is_free_to_be_coupled(self, store: Store) -> None:
+        left = coupling(1, state="parted")
+        left.erp_id = left.erp_base = None
+        left.erp_version = ""
+        store.couplings.save([left, coupling(3)])
+        anew = coupling(2)
+        anew.put("crm", record(1))
+        store.couplings.free([anew])
+        store.couplings.save([anew])
+        assert store.couplings.by_record("partner", "crm", ["1"])["1"].id == anew.id
+        assert store.couplings.count("partner") == 2
+        taken_up = coupling(3)
+        taken_up.state = "parted"
+        store.couplings.save([taken_up])
+        store.couplings.free([taken_up])
+        assert store.couplings.count("partner", "parted") == 1
+
     def test_cursors_move_together_or_not_at_all(self, store: Store) -> None:
         store.couplings.move_cursors({("partner", "crm"): "1", ("partner", "erp"): "2"})
         with suppress(Stop), transaction.atomic():
@@ -529,6 +586,20 @@ class InboxRules(StoreFixtures):
         store.inbox.propose("partner", "1", "2", score=0.9, reasons=["name"])
         assert store.inbox.reviews() == []
         assert store.inbox.answers("partner") == {("1", "2"): "different"}
+
+    def test_a_pair_that_was_called_the_same_is_asked_about_where_it_is_proposed_again(
+        self, store: Store
+    ) -> None:
+        for crm in ("1", "2"):
+            store.inbox.propose("partner", crm, "2", score=0.7, reasons=["name"])
+        for row in store.inbox.reviews():
+            store.inbox.answer(row.id, "same", by="anna")
+        store.inbox.propose("partner", "1", "2", score=1.0, reasons=["came back"])
+        (row,) = store.inbox.reviews()
+        assert (row.crm_id, row.reasons) == ("1", ["came back"])
+        store.inbox.forget_same("partner", [("1", "2"), ("2", "2")])
+        assert store.inbox.answers("partner") == {}
+        assert len(store.inbox.reviews()) == 1
 
     def test_an_answer_later_keeps_the_question(self, store: Store) -> None:
         store.inbox.propose("partner", "1", "2", score=0.7, reasons=["name"])
