@@ -380,8 +380,8 @@ class World:
         self.away.clear()
         for _ in range(3):
             # Koppel looks every few seconds: it has seen where its own last write stands. If not,
-            # a backup of just before it is told from what Koppel read only by an audit.
-            run = self.work(self.sync) if self._ends_with_ours(side) else None
+            # a backup of before it is told from what Koppel read only by an audit.
+            run = self.work(self.sync) if self._wrote_since(side, snapshot) else None
             if run is None or not run.counts.get("writes"):
                 break
         self.systems[side].put_back(snapshot)
@@ -401,10 +401,14 @@ class World:
             self.say(f"    {self.people.act(new)}")
         return f"the {side} is put back from a backup"
 
-    def _ends_with_ours(self, side: Side) -> bool:
-        """Is what was done last in some table of that side a write of Koppel's?"""
-        logs = [table.log for table in self.systems[side].tables.values()]
-        return any(log[-1].by == "koppel" for log in logs if log)
+    def _wrote_since(self, side: Side, snapshot: Any) -> bool:
+        """Did Koppel write to a table of that side since the backup, or last of all?"""
+        tables, kept = self.systems[side].tables, snapshot[0]
+        logs = [table.log for table in tables.values()]
+        since = [
+            entry.by for name, table in tables.items() for entry in table.log[len(kept[name].log) :]
+        ]
+        return "koppel" in since or any(log[-1].by == "koppel" for log in logs if log)
 
     # orders
 
