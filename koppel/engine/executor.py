@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextvars
 import hashlib
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,7 +38,7 @@ from koppel.engine import seen
 from koppel.engine.intake import Progress
 from koppel.engine.lines import Lane, Line
 from koppel.engine.links import Links
-from koppel.engine.recovered import as_written
+from koppel.engine.recovered import as_written, perhaps_replaced
 from koppel.engine.settle import Failure, Settler
 from koppel.errors import Defect, TryLater
 from koppel.mapping.faults import BadValue, Unresolved
@@ -47,6 +48,7 @@ from koppel.store.durability import synchronous_commit
 from koppel.store.models import Journal, Run
 from koppel.store.values import PlannedStep
 from koppel.sync.rule import SIDES, Side, other
+from koppel.sync.state import FieldNotice
 
 PAGE = 400
 """At most that many steps are settled together."""
@@ -79,6 +81,8 @@ class _Page:
     )
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     failures: dict[int, Failure] = field(default_factory=dict)
+    replaced: defaultdict[int, list[FieldNotice]] = field(default_factory=lambda: defaultdict(list))
+    """Step -> what its writes may have replaced, though nothing proves that they were done."""
     away: TryLater | None = None
     sending: list[Future[None]] = field(default_factory=list)
 
@@ -201,7 +205,7 @@ class Executor:
         settler = Settler(self._store, self._run, page.line)
         with transaction.atomic():
             self._guard()
-            settler.settle(page.steps, page.writes, page.outcomes, page.failures)
+            settler.settle(page.steps, page.writes, page.outcomes, page.failures, page.replaced)
         if len(self.owing) < _KEPT:
             self.owing |= {(page.line.entity, *key): found for key, found in settler.owing.items()}
         written = sum(isinstance(out, Written) for out in page.outcomes.values())
@@ -282,6 +286,8 @@ class Executor:
             if isinstance(page.outcomes.get(write.key), Unknown):
                 try:
                     recovered = lane.connector.recover(write)
+                    if recovered is None:
+                        page.replaced[step.number] += perhaps_replaced(lane, step, write)
                 except TryLater as error:
                     page.away = error
                     return
@@ -329,6 +335,7 @@ def recover_open(store: Store, lines: Mapping[str, Line]) -> Again:
         step = store.runs.those(run, [number])[number]
         line = lines[step.entity]
         outcomes: dict[str, Outcome] = {}
+        replaced: dict[int, list[FieldNotice]] = {number: []}
         writes: dict[Side, list[tuple[PlannedStep, Write]]] = {"crm": [], "erp": []}
         for entry in Journal.objects.filter(run_id=run_number, step=number):
             side: Side = "crm" if entry.side == "crm" else "erp"
@@ -341,10 +348,12 @@ def recover_open(store: Store, lines: Mapping[str, Line]) -> Again:
             outcome = line.lanes[side].connector.recover(write)
             if outcome is not None:
                 outcomes[write.key] = as_written(write, step.body.seen(side), outcome)
-            elif isinstance(write, Create) and (origin := step.record(other(side))) is not None:
+                continue
+            replaced[number] += perhaps_replaced(line.lanes[side], step, write)
+            if isinstance(write, Create) and (origin := step.record(other(side))) is not None:
                 again[step.entity, other(side), origin] = step.coupling
         with transaction.atomic():
-            Settler(store, run, line).settle([step], writes, outcomes, {})
+            Settler(store, run, line).settle([step], writes, outcomes, {}, replaced)
     return again
 
 

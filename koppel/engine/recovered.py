@@ -4,6 +4,9 @@ After a crash or a lost answer the system is asked what became of a write, and s
 it is by now. Somebody may have edited it since. What was not written is therefore taken from what
 was seen before the write, so that the edit is still an edit in the next run; and the version is
 left out then, so that the next run looks.
+
+Where such an edit hides whether the write was done at all, it is done again; what it may have
+replaced is told at once, for the next plan would not see it any more.
 """
 
 from __future__ import annotations
@@ -14,6 +17,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from koppel.connectors.base import Gone, Outcome, Record, Update, Write, Written
+from koppel.engine.lines import Lane
+from koppel.mapping.faults import BadValue
+from koppel.store.values import PlannedStep
+from koppel.sync.merge import same
+from koppel.sync.state import FieldNotice
 
 
 def as_written(write: Write, seen: Record | Gone | None, outcome: Outcome) -> Outcome:
@@ -27,6 +35,28 @@ def as_written(write: Write, seen: Record | Gone | None, outcome: Outcome) -> Ou
     if fields == after.fields:
         return outcome
     return Written(after=replace(after, fields=fields, version=""))
+
+
+def perhaps_replaced(lane: Lane, step: PlannedStep, write: Write) -> list[FieldNotice]:
+    """Of a write that shows no trace: the notices about values that do not stand there any more.
+
+    The record is read; raises what connectors raise.
+    """
+    notices = [one for one in step.body.notices if one.side == lane.side]
+    if not notices or not isinstance(write, Update):
+        return []
+    now = lane.fetch([write.id])[write.id]
+    if not isinstance(now, Record) or now.version == write.expected:
+        return []
+    try:
+        canonical = lane.mapper.get(now, _unlinked)
+    except BadValue:
+        return notices
+    return [one for one in notices if not same(canonical.get(one.field), one.lost)]
+
+
+def _unlinked(entity: str, record: str) -> None:
+    """No link is looked up: of references no notice is told."""
 
 
 def _field(name: str, write: Update, seen: Record, now: Any) -> Any:

@@ -21,6 +21,7 @@ from koppel.store.values import CouplingRow, FormerPair, PlannedStep
 from koppel.sync.decide import WHOLE
 from koppel.sync.merge import same
 from koppel.sync.rule import SIDES, Side, other
+from koppel.sync.state import FieldNotice
 
 Writes = Mapping[Side, Sequence[tuple[PlannedStep, Write]]]
 
@@ -76,8 +77,12 @@ class Settler:
         writes: Writes,
         outcomes: Mapping[str, Outcome],
         failures: Mapping[int, Failure],
+        replaced: Mapping[int, Sequence[FieldNotice]] | None = None,
     ) -> None:
-        """All of it: journal, couplings, inbox, replicas, step states."""
+        """All of it: journal, couplings, inbox, replicas, step states.
+
+        `replaced`: step -> notices of writes that may have been done, though nothing proves it.
+        """
         self._journal(writes, outcomes)
         sent: dict[int, dict[Side, Outcome | None]] = {}
         for side in SIDES:
@@ -91,7 +96,8 @@ class Settler:
             failure = failures.get(step.number) or _failure(step, sent.get(step.number, {}))
             if failure is not None:
                 self._failed(step, failure, sent.get(step.number, {}))
-                self._replaced(step, sent.get(step.number, {}))
+                perhaps = (replaced or {}).get(step.number, ())
+                self._replaced(step, sent.get(step.number, {}), perhaps)
                 half = self._half(step, known.get(step.coupling), sent.get(step.number, {}))
                 if half is not None:
                     halves.append(half)
@@ -315,9 +321,15 @@ class Settler:
         if step.body.notices:
             inbox.add_notices(self._run, step.coupling, step.entity, step.label, step.body.notices)
 
-    def _replaced(self, step: PlannedStep, sent: Mapping[Side, Outcome | None]) -> None:
+    def _replaced(
+        self,
+        step: PlannedStep,
+        sent: Mapping[Side, Outcome | None],
+        perhaps: Sequence[FieldNotice],
+    ) -> None:
         """One of two writes was done: what it replaced is told, though the step is not settled."""
         told = [one for one in step.body.notices if isinstance(sent.get(one.side), Written)]
+        told += perhaps
         if told:
             self._store.inbox.add_notices(self._run, step.coupling, step.entity, step.label, told)
 

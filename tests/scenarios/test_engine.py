@@ -12,7 +12,8 @@ from koppel.connectors.base import Outcome, Refused, Update, Write
 from koppel.connectors.memory import MemoryConnector
 from koppel.connectors.memory_system import Behaviour
 from koppel.engine import hand
-from koppel.errors import NeedsUser
+from koppel.engine.executor import no_boundary
+from koppel.errors import Interrupted, NeedsUser
 from koppel.store.codec import decode
 from koppel.testing.generated import (
     crm_fields,
@@ -152,6 +153,51 @@ def test_an_edit_on_the_wrong_side_is_put_back_and_kept_as_a_notice(pair: PairOf
     (notice,) = pair.store.inbox.notices()
     assert notice.field == "tax_id"
     assert decode(notice.values)[0] == "DE136695976"
+
+
+def test_what_a_killed_write_replaced_is_told_though_an_edit_hides_the_write(
+    pair: PairOfSystems,
+) -> None:
+    crm, erp = one(pair)
+    pair.crm_human.edit("organisation", crm, {"vat_id": "DE136695976"})
+    set_erp_email(pair, erp, "b@b.example")
+
+    def dies(name: str) -> None:
+        if name == "written to crm":
+            raise Interrupted
+
+    pair.boundary = dies
+    with pytest.raises(Interrupted):
+        pair.sync()
+    pair.boundary = no_boundary
+    assert crm_value(pair, crm, "email") == "b@b.example"
+    assert pair.store.inbox.notices() == []
+    pair.crm_human.edit("organisation", crm, {"email": "c@c.example"})
+    pair.sync()
+    (notice,) = pair.store.inbox.notices()
+    assert (notice.field, decode(notice.values)[0]) == ("tax_id", "DE136695976")
+    assert pair.sync().counts["writes"] == 0
+    assert len(pair.store.inbox.notices()) == 1
+
+
+def test_a_killed_write_that_was_not_done_tells_what_it_replaces_once(
+    pair: PairOfSystems,
+) -> None:
+    crm, _ = one(pair)
+    pair.crm_human.edit("organisation", crm, {"vat_id": "DE136695976"})
+
+    def dies(name: str) -> None:
+        if name == "intents journalled":
+            raise Interrupted
+
+    pair.boundary = dies
+    with pytest.raises(Interrupted):
+        pair.sync()
+    pair.boundary = no_boundary
+    pair.crm_human.edit("organisation", crm, {"email": "c@c.example"})
+    pair.sync()
+    assert [notice.field for notice in pair.store.inbox.notices()] == ["tax_id"]
+    assert pair.sync().counts["writes"] == 0
 
 
 def test_undo_puts_both_sides_back_and_the_next_run_leaves_it_so(pair: PairOfSystems) -> None:
