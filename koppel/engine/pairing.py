@@ -125,11 +125,12 @@ def _answered(
 def _free(store: Store, entity: str, side: Side, records: Sequence[str]) -> set[str]:
     """Those of these records that are not coupled, or are left alone as their pair is over."""
     known = store.replica.get(entity, side, records)
-    coupled = [record for record, row in known.items() if row.coupled]
-    states = store.couplings.versions(entity, side, coupled)
+    free = {record for record, row in known.items() if not row.coupled}
+    # One that was made by a run was never read as a new one.
+    states = store.couplings.versions(entity, side, set(records) - free)
     parted = [record for record, (_, _, state) in states.items() if state == "parted"]
     alone = store.couplings.by_record(entity, side, parted)
-    return (known.keys() - set(coupled)) | {r for r, row in alone.items() if row.left_alone}
+    return free | {record for record, row in alone.items() if row.left_alone}
 
 
 class _Comparer:

@@ -18,7 +18,7 @@ from koppel.model import Ref
 from koppel.store import Store
 from koppel.store.bulk import chunks
 from koppel.store.models import Run
-from koppel.store.values import CouplingRow, FormerPair, PlannedStep, ReplicaRow, StepBody
+from koppel.store.values import CouplingRow, FormerPair, PlannedStep, StepBody
 from koppel.sync.decide import WHOLE, decide
 from koppel.sync.identity import another
 from koppel.sync.rule import SIDES, Side, holds, other
@@ -315,12 +315,7 @@ class Planner:
                 "crm": [crm_id for crm_id, *_ in page],
                 "erp": [erp_id for _, erp_id, *_ in page],
             }
-            contents = {
-                side: self._contents(
-                    side, self._store.replica.get(self._line.entity, side, ids[side])
-                )
-                for side in SIDES
-            }
+            contents = {side: self._contents(side, ids[side]) for side in SIDES}
             self._mapped = {side: self._intake.mapped(side, ids[side]) for side in SIDES}
             former = self._store.couplings.former(
                 self._line.entity, [(crm_id, erp_id) for crm_id, erp_id, *_ in page]
@@ -341,10 +336,11 @@ class Planner:
                     left.get(("crm", crm_id)) or left.get(("erp", erp_id)),
                 )
 
-    def _contents(self, side: Side, rows: Mapping[str, ReplicaRow]) -> dict[str, Record | Gone]:
-        """The replicas' contents; fetched where a replica has none."""
+    def _contents(self, side: Side, records: Sequence[str]) -> dict[str, Record | Gone]:
+        """The replicas' contents; fetched where there is none, as of one that was coupled."""
+        rows = self._store.replica.get(self._line.entity, side, records)
         found = {r: row.content for r, row in rows.items() if row.content is not None}
-        missing = [record for record in rows if record not in found]
+        missing = [record for record in records if record not in found]
         return {**found, **(self._line.lanes[side].fetch(missing) if missing else {})}
 
     def _new_pair(

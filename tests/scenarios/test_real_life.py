@@ -203,6 +203,26 @@ def test_an_organisation_in_the_trash_parts_the_pair_and_the_party_stays(desk: D
     desk.pair.at_rest()
 
 
+def test_an_organisation_out_of_the_trash_is_with_its_party_again(desk: Desk) -> None:
+    crm, erp = desk.customer()
+    organisations = desk.pair.count()[ORGANISATION]
+    desk.clara.trash(ORGANISATION, crm)
+    desk.pair.run()
+    assert crm not in desk.pair.coupled()
+    desk.set_erp_way(erp, "phone", "+49 7361 4713")
+    desk.admin.edit(PARTY, erp, {"name": "Zwölf Monde Gesellschaft"})
+    desk.pair.run()
+    desk.clara.restore(ORGANISATION, crm)
+    desk.pair.run()
+    assert desk.pair.coupled()[crm] == erp
+    assert desk.pair.count()[ORGANISATION] == organisations
+    seen = desk.clara.read(ORGANISATION, crm)
+    assert seen is not None
+    assert seen["name"] == "Zwölf Monde Gesellschaft"
+    assert "4713" in seen["phone"]
+    desk.pair.at_rest()
+
+
 def test_a_contact_goes_across_with_its_partner_and_comes_back_changed(desk: Desk) -> None:
     crm, _ = desk.customer()
     contact = desk.clara.create(

@@ -105,6 +105,28 @@ def test_an_untouched_record_out_of_the_trash_needs_no_person(pair: PairOfSystem
     assert living(pair) == (1, 1)
 
 
+@pytest.mark.parametrize("gone", ["crm", "erp"])
+def test_a_record_that_koppel_made_is_no_exception(pair: PairOfSystems, gone: str) -> None:
+    erp = pair.erp_human.create("party", erp_fields(next(iter(partners(1)))))
+    pair.sync()
+    ((crm, _),) = active(pair)
+    human, resource, record = {
+        "crm": (pair.crm_human, "organisation", crm),
+        "erp": (pair.erp_human, "party", erp),
+    }[gone]
+    if gone == "erp":
+        rename(pair, erp)
+    human.trash(resource, record)
+    pair.sync()
+    if gone == "crm":
+        rename(pair, erp)
+    human.restore(resource, record)
+    settled(pair)
+    assert active(pair) == [(crm, erp)]
+    assert living(pair) == (1, 1)
+    assert crm_name(pair, crm) == "Zwölf Monde Gesellschaft"
+
+
 def test_where_a_person_had_ended_the_pair_a_person_is_asked(pair: PairOfSystems) -> None:
     crm, erp = one(pair)
     rename(pair, erp)
