@@ -35,6 +35,7 @@ from koppel.connectors.base import (
     Written,
 )
 from koppel.engine import seen
+from koppel.engine.ahead import ReadAhead
 from koppel.engine.intake import Progress
 from koppel.engine.lines import Lane, Line
 from koppel.engine.links import Links
@@ -105,8 +106,10 @@ class Executor:
         alive: Callable[[], None] = lambda: None,
         guard: Callable[[], None] = lambda: None,
         pool: Pool = ThreadPoolExecutor,
+        ahead: ReadAhead | None = None,
     ) -> None:
         self._store = store
+        self._ahead = ahead
         self._run = run
         self._lines = lines
         self._pool = pool
@@ -132,6 +135,8 @@ class Executor:
                 flying = self._send(pool, page, flying)
             if flying:
                 self._land(flying)
+            if self._ahead:
+                self._ahead.finish()
 
     def _pages(self) -> Iterator[tuple[list[PlannedStep], Line]]:
         """Steps of one entity each, as many as fill whole batches of the systems they go to."""
@@ -174,6 +179,8 @@ class Executor:
                 # Journalled and never sent: settled as what did not happen.
                 self._settle(page)
                 raise before.away
+        if self._ahead:
+            self._ahead.finish()
         page.sending = [
             # With the trace and the subject of log lines, which belong to a thread otherwise.
             pool.submit(
@@ -182,6 +189,8 @@ class Executor:
             for side in SIDES
             if page.writes[side]
         ]
+        if self._ahead and page.sending:
+            self._ahead.begin(pool, page.line, [side for side in SIDES if page.writes[side]])
         if before:
             self._settle(before)
         return page

@@ -16,6 +16,7 @@ import msgspec
 from django.db import transaction
 
 from koppel.connectors.base import Change, ChangePage, Gone, IdPage, Record
+from koppel.engine.ahead import Given, still
 from koppel.engine.lines import Lane, Line
 from koppel.engine.links import Links
 from koppel.mapping.faults import BadValue
@@ -48,7 +49,7 @@ class Work:
     gone: dict[tuple[Side, str], Gone] = field(default_factory=dict)
     at: dict[tuple[Side, str], datetime] = field(default_factory=dict)
     """When a touched record changed, in UTC, where the system tells."""
-    given: Mapping[tuple[Side, str], Record] = field(default_factory=dict)
+    given: dict[tuple[Side, str], Record] = field(default_factory=dict)
     """Touched records that were read a moment ago and need not be read again."""
     seen: dict[Side, int] = field(default_factory=dict)
     beside: dict[Side, set[str]] = field(default_factory=dict)
@@ -111,6 +112,7 @@ class Intake:
         self.work = Work()
         self._mapped: dict[Side, dict[str, Mapping[str, Any]]] = {side: {} for side in SIDES}
         self._keeps = False
+        self._given: Given = {}
 
     def changes(self, sides: Collection[Side] = SIDES) -> Work:
         """Everything since the cursors of these sides, and what waits on either."""
@@ -170,11 +172,15 @@ class Intake:
             self._take(side, lane, [Change(id=record, gone=True) for record in found.missing])
         return self.work
 
-    def only(self, selection: dict[Side, list[str]], *, both: bool = False) -> Work:
+    def only(
+        self, selection: dict[Side, list[str]], *, both: bool = False, given: Given | None = None
+    ) -> Work:
         """Just these records, on demand; no cursor moves.
 
         `both`: the other sides of their couplings are read too, whether a change is known or not.
+        `given`: what was read of them ahead.
         """
+        self._given = given or {}
         for side, records in selection.items():
             lane = self._line.lanes[side]
             self._take(side, lane, [Change(id=record) for record in records], forced=True)
@@ -296,6 +302,9 @@ class Intake:
             self.work.echoes += 1
             return
         self.work.touch(coupling, side)
+        early = still(self._given, self._line.entity, side, record, version)
+        if early is not None:
+            self.work.given[side, record] = early
         if change.at is not None:
             self.work.at[side, record] = change.at
 

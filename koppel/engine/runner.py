@@ -14,6 +14,7 @@ from django.db import transaction
 from koppel.connectors import registry
 from koppel.connectors.base import Connector, Health, Record
 from koppel.engine import seen
+from koppel.engine.ahead import Given, ReadAhead
 from koppel.engine.collector import relieve_collector
 from koppel.engine.executor import Again, Boundary, Executor, Pool, no_boundary, recover_open
 from koppel.engine.intake import Intake, Progress, Work, put_back
@@ -110,7 +111,7 @@ class Engine:
         wanted = entities or (list(selection) if selection else None)
         with self._writing(wanted) as scope:
             run = self.store.runs.start(
-                "plan", trigger=trigger, user=user, selection=_plain(selection), scope=scope
+                "plan", trigger=trigger, user=user, selection=selection, scope=scope
             )
             with self._closing(run):
                 lines = self._begin(run, wanted)
@@ -155,21 +156,24 @@ class Engine:
         user: str = "",
         trigger: str = "manual",
         connections: Collection[str] | None = None,
+        given: Given | None = None,
+        ahead: ReadAhead | None = None,
     ) -> Run:
         """Plan and apply in one go; a plan that a guard holds is left for a person.
 
-        `connections`: only these are read for changes; what is found goes to both sides.
+        `connections`: only these are read for changes; what is found goes to both sides. `given`:
+        what the run before has read ahead of the selection; `ahead` reads for the one after.
         """
         wanted = entities or (list(selection) if selection else None)
         with self._writing(wanted) as scope:
             run = self.store.runs.start(
-                "sync", trigger=trigger, user=user, selection=_plain(selection), scope=scope
+                "sync", trigger=trigger, user=user, selection=selection, scope=scope
             )
             with self._closing(run):
                 lines = self._begin(run, wanted)
-                self._plan(run, lines, selection, sweep, connections)
+                self._plan(run, lines, selection, sweep, connections, given)
                 if run.state == "ready":
-                    owing = self._apply(run, lines, self._cursors(run))
+                    owing = self._apply(run, lines, self._cursors(run), ahead)
                     self._passes(run, lines, owing)
                     self._done(run)
             return run
@@ -233,13 +237,14 @@ class Engine:
         selection: Selection | None,
         sweep: bool,
         connections: Collection[str] | None = None,
+        given: Given | None = None,
     ) -> None:
         reasons: list[str] = []
         counts: dict[str, Any] = {}
         cursors: list[list[str]] = []
         drift = self.lines.drift(lines)
         for line in lines:
-            intake = self._take_in(run, line, selection, sweep, connections)
+            intake = self._take_in(run, line, selection, sweep, connections, given or {})
             work = intake.work
             if any(_ENDS & counts.get(parent, {}).keys() for parent in line.parents):
                 # A child that was refused for want of its parent waits for another one by now.
@@ -267,13 +272,14 @@ class Engine:
         selection: Selection | None,
         sweep: bool,
         connections: Collection[str] | None,
+        given: Given,
     ) -> Intake:
         intake = self._intake(run, line)
         if selection is not None:
             chosen = selection.get(line.entity, {})
             # Who names a record wants it in step now, also with what no poll has found yet.
             asked = run.trigger not in _ROUTINE
-            intake.only({side: list(ids) for side, ids in chosen.items()}, both=asked)
+            intake.only({side: list(ids) for side, ids in chosen.items()}, both=asked, given=given)
             last: list[Side] = []
         else:
             read = [
@@ -342,7 +348,11 @@ class Engine:
         )
 
     def _apply(
-        self, run: Run, lines: Sequence[Line], cursors: Mapping[tuple[str, Side], str]
+        self,
+        run: Run,
+        lines: Sequence[Line],
+        cursors: Mapping[tuple[str, Side], str],
+        ahead: ReadAhead | None = None,
     ) -> Mapping[tuple[str, Side, str], Record]:
         """Carry out what is planned; records just read back that the next pass will ask for."""
         self.store.runs.update(run, state="applying")
@@ -355,6 +365,7 @@ class Engine:
             alive=self._leases.alive,
             guard=self._leases.guard,
             pool=self._pool,
+            ahead=ahead,
         )
         executor.apply()
         with transaction.atomic():
@@ -476,15 +487,6 @@ class Engine:
     def close(self) -> None:
         """Close all connectors."""
         self.lines.close()
-
-
-def _plain(selection: Selection | None) -> dict[str, Any] | None:
-    if selection is None:
-        return None
-    return {
-        entity: {side: list(records) for side, records in sides.items()}
-        for entity, sides in selection.items()
-    }
 
 
 __all__ = ["Engine", "Selection", "steps_of"]

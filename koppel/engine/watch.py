@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,7 +18,9 @@ from typing import Any, Protocol
 
 from django.db import DatabaseError
 
+from koppel.engine.ahead import Given, ReadAhead
 from koppel.engine.errand import Errand, Errands
+from koppel.engine.hints import Hint, Hints
 from koppel.engine.polling import Polling
 from koppel.engine.runner import Engine
 from koppel.errors import Defect, KoppelError, TryLater
@@ -32,9 +34,6 @@ logger = logging.getLogger(__name__)
 INTRODUCTION = (
     "The introduction is under way: nothing runs by itself before its load is done. koppel guide"
 )
-
-MOST_HINTS = 5000
-"""More hints than this at once are dropped: the next poll finds what they were about."""
 
 
 @dataclass
@@ -99,9 +98,7 @@ class Watch:
         self._make_engine = make_engine
         self._clock = clock
         self.pace = pace or Pace()
-        self._hints: dict[tuple[str, Side, str], None] = {}
-        self._since = 0.0
-        """When the first of the hints came, on the steady clock."""
+        self._hints = Hints()
         self._presses: list[Press] = []
         self.errands = Errands()
         self._there = threading.Condition()
@@ -125,10 +122,7 @@ class Watch:
     def hint(self, entity: str, side: Side, record: str) -> None:
         """A record may have changed."""
         with self._there:
-            if not self._hints:
-                self._since = time.monotonic()
-            if len(self._hints) < MOST_HINTS:
-                self._hints[entity, side, record] = None
+            self._hints.add((entity, side, record))
             self._there.notify_all()
 
     def press(
@@ -168,7 +162,7 @@ class Watch:
     def _turn(self, engine: Engine, polling: Polling) -> None:
         """Wait until there is something to do, and do it."""
         polling.follow()
-        presses, hints = self._wait(polling.until())
+        presses, hints, given = self._wait(polling.until())
         if self._stopping:
             return
         for press in presses:
@@ -176,7 +170,7 @@ class Watch:
         for errand in self.errands.take():
             errand.run(engine)
         if hints and not polling.quiet():
-            self._guarded(engine, partial(self._hinted, engine, hints))
+            self._guarded(engine, partial(self._hinted, engine, hints, given))
         due = polling.due()
         if polling.introduction:
             self.last_error = INTRODUCTION
@@ -205,7 +199,7 @@ class Watch:
             if not self._stopping:
                 self._there.wait(self.pace.away)
 
-    def _wait(self, until: datetime) -> tuple[list[Press], dict[tuple[str, Side, str], None]]:
+    def _wait(self, until: datetime) -> tuple[list[Press], list[Hint], Given]:
         """Until there is something to do; a short while longer if hints come in."""
         with self._there:
             while not (self._stopping or self._presses or self._hints or self.errands):
@@ -213,16 +207,16 @@ class Watch:
                 if left <= 0:
                     break
                 self._there.wait(left)
-            end = self._since + self.pace.gather
+            end = self._hints.since + self.pace.gather
             while (
                 self._hints
+                and not self._hints.ready
                 and not (self._presses or self.errands or self._stopping)
                 and (left := end - time.monotonic()) > 0
             ):
                 self._there.wait(left)
             presses, self._presses = self._presses, []
-            hints, self._hints = self._hints, {}
-            return presses, hints
+            return presses, *self._hints.take()
 
     def _press(self, engine: Engine, press: Press) -> None:
         try:
@@ -243,11 +237,18 @@ class Watch:
         finally:
             press.done.set()
 
-    def _hinted(self, engine: Engine, hints: dict[tuple[str, Side, str], None]) -> None:
+    def _hinted(self, engine: Engine, hints: list[Hint], given: Given) -> None:
         selection: dict[str, dict[Side, list[str]]] = {}
         for entity, side, record in hints:
             selection.setdefault(entity, {}).setdefault(side, []).append(record)
-        engine.sync(selection=selection, trigger="hint", sweep=False)
+        ahead = ReadAhead(engine.store, self._following)
+        engine.sync(selection=selection, trigger="hint", sweep=False, given=given, ahead=ahead)
+        with self._there:
+            self._hints.found(ahead.found())
+
+    def _following(self, entity: str, side: Side, most: int) -> Sequence[str]:
+        with self._there:
+            return self._hints.following(entity, side, most)
 
     def _guarded(self, engine: Engine, work: Callable[[], Any]) -> bool:
         """Do it unless a held plan waits for a person; note trouble, and go on."""

@@ -25,6 +25,13 @@ _COLUMNS = (
 _NONE = msgspec.Raw(b"null")
 
 
+def _plain(selection: Mapping[str, Mapping[Side, Iterable[str]]]) -> dict[str, Any]:
+    return {
+        entity: {side: list(records) for side, records in sides.items()}
+        for entity, sides in selection.items()
+    }
+
+
 class RunStore:
     """Reads and writes runs and steps."""
 
@@ -37,7 +44,7 @@ class RunStore:
         *,
         trigger: str = "",
         user: str = "",
-        selection: Mapping[str, Any] | None = None,
+        selection: Mapping[str, Mapping[Side, Iterable[str]]] | None = None,
         undoes: int | None = None,
         scope: str = "",
     ) -> Run:
@@ -48,7 +55,7 @@ class RunStore:
             trigger=trigger,
             user=user,
             started_at=self._clock(),
-            selection=selection,
+            selection=None if selection is None else _plain(selection),
             undoes_id=undoes,
             scope=scope,
         )
