@@ -22,6 +22,7 @@ from koppel.processes.cards import (
 )
 from koppel.store.models import OrderLink
 from koppel.store.seen_models import Bill, Sale, SaleLine
+from koppel.web.items import named
 from koppel.web.middleware import POLICY
 from koppel.web.records import rule_of
 from koppel.web.rights import SIGNED, declare
@@ -65,7 +66,7 @@ def _order(claim: Claim) -> dict[str, Any]:
         "row": row,
         "there": there,
         "customer": party,
-        "lines": SaleLine.objects.filter(sale=(erp or row).id).order_by("position"),
+        "lines": named(SaleLine.objects.filter(sale=(erp or row).id).order_by("position")),
         "bills": _bills(erp) if erp is not None and claim.figures else (),
         "note": link.note if link is not None else "",
     }

@@ -11,10 +11,14 @@ from django.utils.safestring import SafeString, mark_safe
 
 from koppel.store.seen_models import Customer
 from koppel.web.templatetags.seen import seen, seen_badge
-from koppel.web.templatetags.show import NOTHING, day, money, number, unit
+from koppel.web.templatetags.show import NOTHING, day, money, number, price, unit
 
 if TYPE_CHECKING:
     from koppel.web.lists import Column
+
+
+SHORT = 14
+"""Characters of a text that stays in one line."""
 
 
 def line(columns: Sequence[Column], row: Any, address: str) -> SafeString:
@@ -27,12 +31,19 @@ def _text(value: Any, row: Any, address: str) -> str:
     if isinstance(value, Customer):
         link = reverse("customer", kwargs={"number": value.id})
         return f'<td><a href="{escape(link)}">{escape(value.name)}</a></td>'
-    return f"<td>{escape(str(value)) if value is not None else ''}</td>"
+    return _cell("td", str(value) if value is not None else "")
+
+
+def _cell(tag: str, text: str, address: str = "") -> str:
+    """A cell of text; what is short (a number, a reference) is not broken at its dash or space."""
+    kept = ' class="nowrap"' if len(text) <= SHORT else ""
+    if address:
+        return f'<{tag}><a href="{escape(address)}"{kept}>{escape(text)}</a></{tag.split()[0]}>'
+    return f"<{tag}{kept}>{escape(text)}</{tag}>"
 
 
 def _link(value: Any, row: Any, address: str) -> str:
-    name = escape(str(value or NOTHING))
-    return f'<th scope="row"><a href="{escape(address)}">{name}</a></th>'
+    return _cell('th scope="row"', str(value or NOTHING), address)
 
 
 def _money(value: Any, row: Any, address: str) -> str:
@@ -44,6 +55,7 @@ _KINDS: Mapping[str, Callable[[Any, Any, str], str]] = {
     "link": _link,
     "money": _money,
     "number": lambda value, row, address: f'<td class="number">{escape(number(value))}</td>',
+    "price": lambda value, row, address: f'<td class="number">{escape(price(value))}</td>',
     "day": lambda value, row, address: f'<td class="nowrap">{escape(day(value))}</td>',
     "word": lambda value, row, address: f"<td>{escape(seen(value))}</td>",
     "badge": lambda value, row, address: f"<td>{seen_badge(value)}</td>",

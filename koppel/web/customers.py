@@ -32,6 +32,7 @@ from koppel.store.seen_models import (
 )
 from koppel.sync.rule import SIDES, Rule, Side
 from koppel.web import charts, orders, words
+from koppel.web.items import named
 from koppel.web.notes import note, trouble
 from koppel.web.records import canonical, rule_of
 from koppel.web.rights import needs, rights_of, who
@@ -202,7 +203,8 @@ def _orders(row: Customer) -> list[dict[str, Any]]:
         ]
     )
     lines: dict[int, list[SaleLine]] = {}
-    for line in SaleLine.objects.filter(sale__in=[one.id for one in sales]).order_by("position"):
+    wanted = SaleLine.objects.filter(sale__in=[one.id for one in sales]).order_by("position")
+    for line in named(wanted):
         lines.setdefault(line.sale, []).append(line)
     return [{"sale": sale, "lines": lines.get(sale.id, [])} for sale in sales]
 

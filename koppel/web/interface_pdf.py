@@ -154,10 +154,7 @@ def _sentences(rule: Any) -> Iterable[str]:
     for side, policy in rule.create.items():
         if policy.allowed:
             told = _("Records are created in the %(system)s") % {"system": show.side(side)}
-            when = ", ".join(
-                f"{show.field(c.field)} {show.operator(c.op)} {show.shown(c.value)}"
-                for c in policy.when
-            )
+            when = ", ".join(show.condition(test) for test in policy.when)
             yield f"{told}, {_('where')} {when}" if when else told
     for side, policy in rule.delete.items():
         told = _("Where the other record is deleted, the one in the %(system)s:")

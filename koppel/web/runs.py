@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Q
@@ -85,7 +86,7 @@ def run(request: HttpRequest, number: int) -> HttpResponse:
     found = list(rows.filter(number__gt=after)[: PAGE + 1])
     context = {
         "run": row,
-        "steps": [_step(one) for one in found[:PAGE]],
+        "steps": _steps(found[:PAGE]),
         "next": found[PAGE - 1].number if len(found) > PAGE else None,
         "kinds": [(name, many) for name, many in sorted(counts.items()) if ":" not in name],
         "kind": kind,
@@ -104,8 +105,13 @@ def _entities(row: Run) -> list[str]:
     return list(Step.objects.filter(run_id=row.id).values_list("entity", flat=True).distinct())
 
 
-def _step(row: Step) -> dict[str, Any]:
-    return {"row": row, "body": decode_body(row.body)}
+def _steps(rows: Sequence[Step]) -> list[dict[str, Any]]:
+    """Steps with what they say; `known`: their pair is there, and has a page."""
+    wanted = [row.coupling for row in rows if row.coupling]
+    known = set(Coupling.objects.filter(id__in=wanted).values_list("id", flat=True))
+    return [
+        {"row": row, "body": decode_body(row.body), "known": row.coupling in known} for row in rows
+    ]
 
 
 @require_POST

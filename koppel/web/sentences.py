@@ -4,19 +4,22 @@ The engine and the store speak English: a plan's reasons are made once and kept.
 it makes stands here as a pattern with its places in braces; a stored sentence that fits a pattern
 is shown in the person's language with the same values, and any other (such as what a coupled
 system itself answered) as it is. A place called `field...` is a field's name and is shown as the
-field's label, one called `part...` is a piece of a sentence and translated in its turn.
+field's label, one called `part...` is a piece of a sentence and translated in its turn (`part_why`:
+several, joined by "and"), `amount...` is a number, `state` that of an order.
 """
 
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from functools import lru_cache
 
+from babel.numbers import format_decimal
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as N
 
-from koppel.web.words import field_label
+from koppel.web.words import SEEN, VERDICTS, field_label, word
 
 PATTERNS: tuple[str, ...] = (
     # decisions about a pair
@@ -261,6 +264,95 @@ PATTERNS: tuple[str, ...] = (
     N("The job {name} failed: {part}"),
     N("The audit found records that are not in step: {what}."),
     N("A plan that puts it right: {command}"),
+    # the way of an order into the ERP
+    N("{name} hands the order over."),
+    N("{name} asks for it too."),
+    N("{name} tries again."),
+    N("{name} tries again, accepting {what}."),
+    N("Cancelled by {name}."),
+    N("cancelled by {name}"),
+    N("read the order"),
+    N("find the customer"),
+    N("decide"),
+    N("write it for the ERP"),
+    N("make it in the ERP"),
+    N("compare the totals"),
+    N("give it a number"),
+    N("confirm it"),
+    N("read it back"),
+    N("tell the CRM"),
+    N("Read {name}: {many} lines, net {amount}, gross {amount_gross} {currency}."),
+    N("The customer was made in the ERP ({name})."),
+    N("Decision: {verdict}, because {part_why} (rule '{name}')."),
+    N("Decision: {verdict}, because {part_why}."),
+    N("no rule holds it"),
+    N("the rule applies to every order"),
+    N("the order is worth {amount}, more than {amount_limit}"),
+    N("the customer is new"),
+    N("the customer is known"),
+    N("the customer is blocked"),
+    N("the customer is not blocked"),
+    N("the customer has a reminder of level {many}"),
+    N("{amount} are open, and with this order the credit limit of {amount_limit} is exceeded"),
+    N("it holds {names}"),
+    N("a price is {share} off the ERP's"),
+    N("Every price is the ERP's own."),
+    N("A price cannot be compared: {said}"),
+    N("The order is in the ERP as a draft."),
+    N("The order was there already; no second one is made."),
+    N("Net, tax by rate and gross agree to the cent."),
+    N("Every net amount agrees to the cent. {part}."),
+    N(
+        "The tax is {amount} {currency} in the CRM and {amount_erp} in the ERP, which counts: the "
+        "CRM rounds {part}, the ERP {part_erp}; every net amount is the same"
+    ),
+    N("once for each rate, halves up"),
+    N("once for each rate, halves to even"),
+    N("line by line, halves up"),
+    N("line by line, halves to even"),
+    N("Taken with the ERP's amounts: {said}"),
+    N("The order is {state} in the ERP."),
+    N("The order {name} is {state} in the ERP."),
+    N("The draft {name} could not be removed: {said}"),
+    N("the rule '{name}' holds the order: {part_why}"),
+    N("To let it go: {command}"),
+    N("the order is gone from the CRM"),
+    N("this is the ERP's own order; there is nothing to hand over"),
+    N("Put it right in the CRM, then try again"),
+    N("Add it to the value tables of the order settings, then try again"),
+    N("the customer is not in the ERP"),
+    N("the ERP may know this customer already"),
+    N("Say whether it is the same: {command}. Then try again"),
+    N("Make it a customer in the CRM, or let the sync rule create it in the ERP"),
+    N("Put it right on the customer's page, then try again"),
+    N("the ERP does not take the customer: {part}"),
+    N("the ERP reckons otherwise: {said}"),
+    N("the ERP reckons otherwise (only the rounding of tax differs): {said}"),
+    N("Correct it in the CRM or the ERP and try again, or take the ERP's amounts: {command}"),
+    N("The order exceeds the customer's credit limit: {said}"),
+    N("The customer is blocked in the ERP: {said}"),
+    N("The ERP's amounts are not those of the CRM: {said}"),
+    N("The ERP does not take a quantity: {said}"),
+    N("The ERP has no price for a product: {said}"),
+    N("The ERP does not know how to book a product of this order: {said}"),
+    N("The ERP does not sell a product of this order: {said}"),
+    N("The accounting period of the order is closed: {said}"),
+    N("Koppel's user in the ERP may not do this: {said}"),
+    N("The ERP does not take the order: {said}"),
+    N("Accounting can raise the limit or take a payment; whoever may accept it: {command}"),
+    N("{part}; whoever may accept it: {command}"),
+    N("Accounting can lift the block; then try again"),
+    N(
+        "Correct prices, discounts or taxes in the CRM, or the price list in the ERP; then try "
+        "again"
+    ),
+    N("Give the line a quantity that its unit allows (whole pieces), or another unit"),
+    N("Who keeps the price list can add it, or give the line a price"),
+    N("Accounting can complete the product's accounts; then try again"),
+    N("Who keeps the products can release it; or take another product"),
+    N("Accounting can open it, or give the order a date in an open period"),
+    N("The ERP's administrator can grant the right"),
+    N("Put it right, then try again"),
     # change requests
     N(
         "Change request: the CRM says otherwise ({what}), and the order is {state} in the ERP. "
@@ -330,6 +422,10 @@ def _allowed(place: str) -> str:
         return "CRM|ERP"
     if place in ("many", "steps", "limit", "score", "share", "run"):
         return r"[\d.,]+ ?%?"
+    if place.startswith("amount"):
+        return r"-?\d+(?:\.\d+)?"
+    if place == "verdict":
+        return "|".join(VERDICTS)
     if place == "field":
         return r"[\w.() ]+"
     if place == "value":
@@ -372,4 +468,10 @@ def _value(name: str, said: str) -> str:
         return field_label(said)
     if name == "fields_named":
         return ", ".join(field_label(one) for one in said.split(", "))
+    if name == "part_why":
+        return _(" and ").join(in_language(one) for one in re.split("(?<!,) and ", said))
+    if name.startswith("amount"):
+        return format_decimal(Decimal(said), "#,##0.00####", locale=get_language() or "en")
+    if name in ("state", "verdict"):
+        return word(SEEN if name == "state" else VERDICTS, said)
     return in_language(said) if name.startswith("part") else said

@@ -30,6 +30,7 @@ from koppel.store.seen_models import (
 )
 from koppel.store.selecting import order, values_of
 from koppel.web import exports, words
+from koppel.web.items import named
 from koppel.web.lists import Asked, Column, Filter, Listing, show
 from koppel.web.notes import note
 from koppel.web.rights import looked, needs, require, rights_of, who
@@ -159,7 +160,7 @@ PRODUCTS = Listing(
         Column("code", N("Number"), "link", sort="code"),
         Column("name", N("Name"), sort="name"),
         Column("category", N("Category")),
-        Column("price", N("List price"), "number", sort="-price"),
+        Column("price", N("List price"), "price", sort="-price"),
         Column("unit", N("Unit"), "unit"),
         Column("stock", N("In stock"), "number", sort="-stock"),
         Column("forecast", N("Expected"), "number"),
@@ -242,7 +243,7 @@ def _sorted(rows: QuerySet[Any], sort: str, sorts: Mapping[str, tuple[str, ...]]
 ORDERS = Listing(
     page="orders",
     title=N("Orders"),
-    hint=N("Order number, reference, or anything of the customer"),
+    hint=N("Number, reference, or anything of the customer"),
     empty=N("No order fits."),
     tabs=_TABS,
     columns=(
@@ -287,7 +288,7 @@ def sale(request: HttpRequest, number: int) -> HttpResponse:
         deliveries = [d for d in Delivery.objects.filter(party=row.party) if row.record in d.sales]
     context = {
         "row": row,
-        "lines": SaleLine.objects.filter(sale=row.id).order_by("position"),
+        "lines": named(SaleLine.objects.filter(sale=row.id).order_by("position")),
         "bills": bills,
         "deliveries": deliveries,
         "link": system_page(row.side, row.resource, row.record),
@@ -339,7 +340,7 @@ def bill_state(row: Bill) -> str:
 INVOICES = Listing(
     page="invoices",
     title=N("Invoices"),
-    hint=N("Invoice number, or anything of the customer"),
+    hint=N("Number, or anything of the customer"),
     empty=N("No invoice fits."),
     tabs=_TABS,
     columns=(
@@ -391,7 +392,7 @@ def invoice(request: HttpRequest, number: int) -> HttpResponse:
     context = {
         "row": row,
         "state": bill_state(row),
-        "lines": BillLine.objects.filter(bill=row.id).order_by("position"),
+        "lines": named(BillLine.objects.filter(bill=row.id).order_by("position")),
         "sales": Sale.objects.filter(side="erp", kind="order", record__in=row.sales),
         "credits": Bill.objects.filter(record__in=row.credits),
         "traces": current().store.orders.traces(row.sales),

@@ -151,6 +151,12 @@ STATES: Words = {
     "waiting": _("waiting"),
 }
 
+VERDICTS: Words = {
+    "accept": _("accept it"),
+    "hold": _("hold it"),
+    "clerk": _("leave it to a clerk"),
+}
+
 KINDS: Words = {
     "plan": _("Plan"),
     "sync": _("Synchronisation"),
@@ -216,6 +222,12 @@ PARTNER_ROLES: Words = {
     "competitor": _("competitor"),
 }
 
+PRODUCT_STATUSES: Words = {
+    "for_sale": _("for sale"),
+    "not_for_sale": _("not for sale"),
+    "discontinued": _("discontinued"),
+}
+
 UNITS: Words = {
     "C62": _("piece"),
     "HUR": _("hour"),
@@ -247,6 +259,7 @@ SEEN: Words = {
     "quoted": _("quoted"),
     "quotation": _("quoted"),
     "confirmed": _("confirmed"),
+    "processing": _("confirmed"),
     "partly delivered": _("partly delivered"),
     "partly shipped": _("partly delivered"),
     "delivered": _("delivered"),

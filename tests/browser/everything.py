@@ -12,7 +12,7 @@ from koppel.engine.guide import NAMES as STEPS
 from koppel.processes import cards, target_groups
 from koppel.store.models import OrderLink, Process, Quarantine, Run, Webhook
 from koppel.store.people_models import Erasure
-from koppel.store.seen_models import Article, Bill, Customer, Sale, TargetGroup
+from koppel.store.seen_models import Article, Bill, Customer, Person, Sale, TargetGroup
 from koppel.web.inbox import TABS
 from koppel.web.urls import urlpatterns
 from tests.browser.house import NAME, House
@@ -64,6 +64,7 @@ def fill_everything(house: House) -> None:
         reason="the VAT number is not valid", remedy="Correct it in the CRM", state="open",
         failures=2, at=now(),
     )  # fmt: skip
+    fill_people(house)
     store.alarms.raise_("audit", "", "The audit found 3 differences.")
     for minute in (30, 45):
         store.documents.put("schedule", "koppel", SCHEDULE.format(minute), author=NAME)
@@ -72,6 +73,24 @@ def fill_everything(house: House) -> None:
     store.webhooks.add("https://example.org/hook", ["run.ended"], "secret", by=NAME)
     target_groups.make(store, "Germany", "q=K1", now().date(), user=NAME)
     desk.press(f"/persons/contact/crm/{house.contact}/erase")
+
+
+def fill_people(house: House) -> None:
+    """Contacts of the customer, with the long words of German and of people's addresses."""
+    told = (
+        ("Heike Wüthrich-Schallenberger", "Geschäftsführung", "crm"),
+        ("Lukas Hämmerli", "Konstruktion und Arbeitsvorbereitung", "crm"),
+        ("Maximiliane Brünnighoff", "Einkauf", "erp"),
+    )
+    Person.objects.bulk_create(
+        Person(
+            side=side, record=f"p{number}", name=name, job=job, phone="+41615128843",
+            partner=house.desk.crm if side == "crm" else house.desk.erp,
+            email=f"{name.split()[0].lower()}.wuethrich@aebischer-brauereitechnik.example",
+            read_at=now(),
+        )
+        for number, (name, job, side) in enumerate(told)
+    )  # fmt: skip
 
 
 def parts(house: House) -> Mapping[str, list[dict[str, Any]]]:

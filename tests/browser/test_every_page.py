@@ -12,6 +12,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
+from koppel.store.models import Process
 from koppel.web import service
 from koppel.web.rights import right_of
 from koppel.web.urls import urlpatterns
@@ -101,6 +102,36 @@ def test_every_page_fits_a_phone(full: House, pages: list[tuple[str, str]], runn
         page.goto(full.url + path)
         wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         wrong += [f"{path}: {wide} too wide"] if wide > 0 else []
+    assert not wrong
+
+
+def test_the_log_of_an_order_is_german(full: House, running: Any) -> None:
+    page = full.person(running, "de")
+    (order,) = Process.objects.all()
+    page.goto(f"{full.url}/processes/{order.id}")
+    text = page.inner_text("main")
+    said = {part for one in order.entries.all() for part in (one.step, one.text) if part}
+    assert len(said) > 10
+    assert [one for one in said if one in text] == []
+    assert "brutto 23,80 EUR" in text
+
+
+CUT_OFF = """() => [...document.querySelectorAll("main *")].filter(one =>
+    !one.closest(".visually-hidden, textarea") && !one.matches("input")
+    && one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1
+    && (getComputedStyle(one).overflowX !== "visible" || one.matches(".tile, .card, .choice")))
+    .map(one => `${one.tagName}.${one.className} ${one.innerText.slice(0, 60)}`)"""
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_nothing_is_cut_off_or_scrolls_sideways_on_a_desk(
+    full: House, pages: list[tuple[str, str]], running: Any, language: str
+) -> None:
+    page = full.person(running, language, width=1280)
+    wrong = []
+    for _name, path in pages:
+        page.goto(full.url + path)
+        wrong += [f"{path}: {one}" for one in page.evaluate(CUT_OFF)]
     assert not wrong
 
 

@@ -49,6 +49,20 @@ from koppel.web.sentences import PATTERNS, in_language  # noqa: E402
             "Es gibt mehrere fast gleichwertige Kandidaten: auch 453, 965.",
         ),
         ("0.71: similar name (83%); other town", "0.71: ähnlicher Name (83%); anderer Ort"),
+        (
+            "Read QUO-1: 2 lines, net 1020.00, gross 1213.8 EUR.",
+            "QUO-1 gelesen: 2 Positionen, netto 1.020,00, brutto 1.213,80 EUR.",
+        ),
+        (
+            "Decision: hold, because the customer is new and 10.00 are open, and with this order "
+            "the credit limit of 5.00 is exceeded (rule 'Careful').",
+            "Entscheidung: anhalten; Grund: der Kunde ist neu und 10,00 sind offen, und mit diesem "
+            "Auftrag wird das Kreditlimit von 5,00 überschritten (Regel „Careful“).",
+        ),
+        (
+            "The order S-00001 is processing in the ERP.",
+            "Der Auftrag S-00001 ist im ERP jetzt: bestätigt.",
+        ),
         ("What a system said itself.", "What a system said itself."),
     ],
 )
@@ -65,5 +79,6 @@ def test_every_pattern_can_be_filled_in_german() -> None:
         for pattern in PATTERNS:
             values = dict.fromkeys(re.findall(r"\{(\w+)\}", pattern), "7")
             values |= {name: "CRM" for name in values if name in ("side", "giver", "owner", "to")}
+            values |= {name: "hold" for name in values if name == "verdict"}
             said = pattern.format(**values)
             assert in_language(said) != said or pattern.startswith("{score}"), pattern

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from koppel.web import words
 from koppel.web.templatetags.show import NOTHING, percent
@@ -35,6 +36,16 @@ def seen_badge(name: Any) -> SafeString | str:
         return ""
     colour = _COLOURS.get(str(name), "secondary")
     return format_html('<span class="badge state-{}">{}</span>', colour, seen(name))
+
+
+@register.filter
+def about(customer: Any) -> str:
+    """A customer's number and town, as far as they are known."""
+    number = f"{_('Customer number')} {customer.number}" if customer.number else ""
+    town = f"{customer.postal_code} {customer.town}".strip()
+    if customer.country:
+        town = f"{town} ({customer.country})" if town else customer.country
+    return " · ".join(part for part in (number, town) if part)
 
 
 @register.filter

@@ -49,6 +49,14 @@ def number(value: Any, places: int | None = None) -> str:
     return _decimal(str(value), pattern, locale())
 
 
+@register.filter
+def price(value: Any) -> str:
+    """A price without its currency: two places at least, and as many more as it has."""
+    if value is None or value == "":
+        return NOTHING
+    return _decimal(str(value), "#,##0.00####", locale())
+
+
 @lru_cache(KEPT)
 def _decimal(value: str, pattern: str | None, place: str) -> str:
     return format_decimal(Decimal(value), format=pattern, locale=place)
@@ -71,7 +79,7 @@ def percent(value: Any, places: int = 1) -> str:
         return NOTHING
     pattern = "#,##0" + ("." + "0" * places if places else "") + "%"
     if locale() == "de":
-        pattern = pattern.replace("%", " %")
+        pattern = pattern.replace("%", "\N{NO-BREAK SPACE}%")
     return format_percent(value, format=pattern, locale=locale())
 
 
@@ -251,9 +259,21 @@ def operator(name: str) -> str:
 
 
 @register.filter
+def condition(test: Any) -> str:
+    """A condition of a rule: the field, the test, and the value where the test has one."""
+    told = f"{words.field_label(test.field)} {operator(test.op)}"
+    if test.op == "present" and test.value in (None, True):
+        return told
+    value = test.value if isinstance(test.value, list | tuple) else [test.value]
+    known = {**words.PARTNER_ROLES, **words.PRODUCT_STATUSES}
+    return f"{told} {'; '.join(words.word(known, shown(one)) for one in value)}"
+
+
+@register.filter
 def state(name: str) -> str:
-    """The state of a run, step, coupling or entry."""
-    return words.word(words.STATES, str(name))
+    """The state of a run, step, coupling or entry, or of an order and its lines."""
+    known = words.STATES if str(name) in words.STATES else words.SEEN
+    return words.word(known, str(name))
 
 
 @register.filter
