@@ -211,3 +211,48 @@ def test_only_a_page_with_a_chart_loads_what_draws_it(web: Client) -> None:
     one = f"/customers/{Customer.objects.get(erp_id='0').id}"
     assert [drawn(page) for page in ("/", "/insight", one)] == [True, True, True]
     assert not any(drawn(page) for page in ("/customers", "/runs", f"{one}?tab=orders"))
+
+
+def test_a_price_has_two_places_at_least_and_as_many_as_it_has(store: Store) -> None:
+    number = first(Article)
+    assert '<td class="number">411,50</td>' in as_("clerk", "de").get("/products").content.decode()
+    Article.objects.filter(id=number).update(price=Decimal("0.4125"))
+    try:
+        text = as_("clerk").get(f"/products/{number}").content.decode()
+    finally:
+        Article.objects.filter(id=number).update(price=Decimal("411.5"))
+    assert '<div class="big">0.4125</div>' in text
+
+
+def test_a_line_with_a_mere_number_tells_the_products_name_and_leads_to_it(web: Client) -> None:
+    product = first(Article)
+    wanted = f'<th scope="row"><a href="/products/{product}">A1</a> Schraube</th>'
+    for model, address in (
+        (SaleLine, f"/orders/{first(Sale)}"),
+        (BillLine, f"/invoices/{first(Bill)}"),
+    ):
+        model.objects.update(name="A1")
+        try:
+            assert wanted in web.get(address).content.decode()
+        finally:
+            model.objects.update(name="Schraube")
+    SaleLine.objects.update(item="A2")
+    try:
+        assert (
+            '<th scope="row">A2 Schraube</th>' in web.get(f"/orders/{first(Sale)}").content.decode()
+        )
+    finally:
+        SaleLine.objects.update(item="A1")
+
+
+def test_who_is_in_the_crm_alone_has_no_empty_figures(web: Client) -> None:
+    number = first(Customer)
+    told = "No figures: the ERP does not know this customer yet."
+    assert told not in web.get(f"/customers/{number}").content.decode()
+    Customer.objects.filter(id=number).update(erp_id=None)
+    try:
+        text = web.get(f"/customers/{number}").content.decode()
+    finally:
+        Customer.objects.filter(id=number).update(erp_id="0")
+    assert told in text
+    assert 'class="tile' not in text
