@@ -26,6 +26,7 @@ from koppel.sync.rule import SIDES, Side
 from koppel.web.api_base import (
     PREFIX,
     PRESS_SECONDS,
+    SILENT,
     UNKNOWN_TOKEN,
     Id,
     Limit,
@@ -350,7 +351,7 @@ def resolve(request: HttpRequest, number: Id, decision: Decision) -> Any:
     may(request, "decide", row.entity)
     value = decision.value if decision.choice == "value" else decision.choice
     hand.resolve(current().store, number, value, by=user_of(request))
-    return 204, None
+    return SILENT
 
 
 @api.get("/matches", response=Matches, operation_id="matches")
@@ -387,7 +388,7 @@ def answer(request: HttpRequest, number: Id, told: Answer) -> Any:
         raise Http404
     may(request, "decide", row.entity)
     hand.answer(current().store, number, told.says, by=user_of(request))
-    return 204, None
+    return SILENT
 
 
 @api.get("/runs", response=Runs, operation_id="runs")

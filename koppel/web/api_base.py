@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from ninja import NinjaAPI, Path, Query
+from ninja import NinjaAPI, Path, Query, Status
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.security import HttpBearer
 from pydantic import BeforeValidator
@@ -50,6 +50,10 @@ Moment = Annotated[datetime | None, BeforeValidator(_written_out)]
 Day = Annotated[date | None, BeforeValidator(_written_out)]
 Text = Annotated[str, Query(max_length=200)]
 """A filter."""
+
+
+SILENT = Status(204, None)
+"""Done, and there is nothing to tell."""
 
 
 class Token(HttpBearer):

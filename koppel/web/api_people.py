@@ -11,7 +11,19 @@ from pydantic import Field
 
 from koppel.engine import erasing
 from koppel.store.people_models import Erasure
-from koppel.web.api_base import Id, Limit, Number, Text, api, done, may, page, plain, user_of
+from koppel.web.api_base import (
+    SILENT,
+    Id,
+    Limit,
+    Number,
+    Text,
+    api,
+    done,
+    may,
+    page,
+    plain,
+    user_of,
+)
 from koppel.web.privacy import subject_at, whole
 from koppel.web.rights import Rights
 from koppel.web.service import current
@@ -136,7 +148,7 @@ def approve(request: HttpRequest, number: Id) -> Any:
 def reject(request: HttpRequest, number: Id) -> Any:
     """Drop a plan; nobody is erased."""
     erasing.reject(current().store, _erasure(request, number), user=user_of(request))
-    return 204, None
+    return SILENT
 
 
 def _erasure(request: HttpRequest, number: int) -> Erasure:

@@ -17,6 +17,7 @@ from koppel.sync.rule import Side
 from koppel.web import rulebook
 from koppel.web.api import RunOut, run_told
 from koppel.web.api_base import (
+    SILENT,
     Id,
     Limit,
     Moment,
@@ -194,7 +195,7 @@ def release(request: HttpRequest, number: Id) -> Any:
     store.inbox.release(row.id)
     store.audit_log.write(user_of(request), "release", f"{row.entity} {row.side} {row.record}")
     current().watch.hint(row.entity, side, row.record)
-    return 204, None
+    return SILENT
 
 
 # runs
@@ -269,7 +270,7 @@ def reject(request: HttpRequest, number: Id) -> Any:
         raise NeedsUser(f"run {row.id} does not wait: it is {row.state}")
     current().store.runs.end(row, "superseded")
     current().store.audit_log.write(user_of(request), "reject", f"run {row.id}")
-    return 204, None
+    return SILENT
 
 
 @api.get("/journal", response=Entries, operation_id="journal")
