@@ -16,16 +16,16 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from koppel.connectors.base import Change, Gone, Record
+from koppel.engine.causes import Because, Causes
 from koppel.engine.intake import Progress
 from koppel.engine.lines import Lane, Line, Lines
 from koppel.engine.links import Links
 from koppel.mapping.faults import BadValue
 from koppel.store import Store
-from koppel.store.models import Pending, Quarantine, Run
+from koppel.store.models import Pending
 from koppel.store.proof import Moved, ProofStore, Single
 from koppel.store.values import CouplingRow
 from koppel.sync.audit import CUT, FieldAudit, audit, storing
-from koppel.sync.merge import LABEL
 from koppel.sync.rule import SIDES, Side
 from koppel.sync.state import View
 
@@ -36,13 +36,6 @@ MOST_SHOWN = 1000
 """Uncoupled records of a side that are listed one by one; beyond that they are counted."""
 
 Verdict = Literal["drifted", "conflict", "orphaned"]
-
-
-Because = Literal[
-    "edited", "edited_during_run", "refused", "never_synchronised", "conflict",
-    "deleted", "trashed", "merged", "missing", "unreadable",
-]  # fmt: skip
-"""The kind of cause, for counting; the sentence beside it says the rest."""
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -275,7 +268,7 @@ class Auditor:
         # Read after the records, so that a sync that runs meanwhile is not taken for drift.
         rows = self._store.couplings.by_id(one.coupling for one in page)
         waiting = self._store.inbox.open_fields(rows)
-        causes = _Causes(self._store, line.entity, rows, feed)
+        causes = Causes(self._store, line.entity, rows, feed)
         for row in rows.values():
             now: dict[Side, Record | Gone | None] = {
                 side: records[side].get(row.record(side) or "") for side in SIDES
@@ -294,7 +287,7 @@ class Auditor:
         row: CouplingRow,
         now: Mapping[Side, Record | Gone | None],
         waiting: Mapping[str, Any],
-        causes: _Causes,
+        causes: Causes,
     ) -> Finding | None:
         verdict: Verdict
         because: Because
@@ -435,89 +428,3 @@ def _label(line: Line, now: Mapping[Side, Record | Gone | None]) -> str:
         if isinstance(record, Record):
             return line.lanes[side].mapper.label(record)
     return ""
-
-
-class _Causes:
-    """Why couplings are not in step, from what the inbox, the runs and the systems tell."""
-
-    def __init__(
-        self,
-        store: Store,
-        entity: str,
-        rows: Mapping[str, CouplingRow],
-        feed: Mapping[Side, Mapping[str, Change]],
-    ) -> None:
-        self._store = store
-        self._feed = feed
-        self._refused = dict(
-            Quarantine.objects.filter(coupling__in=list(rows)).values_list("coupling", "reason")
-        )
-        records = [r for row in rows.values() for r in (row.crm_id, row.erp_id) if r]
-        pending = Pending.objects.filter(entity=entity, record__in=records)
-        self._waits: dict[tuple[str, str | None], str] = {
-            (side, record): reason
-            for side, record, reason in pending.values_list("side", "record", "reason")
-        }
-        self._runs = list(
-            Run.objects.filter(ended_at__isnull=False)
-            .order_by("-id")[:50]
-            .values_list("id", "started_at", "ended_at")
-        )
-
-    def drifted(
-        self,
-        row: CouplingRow,
-        now: Mapping[Side, Record | Gone | None],
-    ) -> tuple[Because, str]:
-        """The cause of a difference that a sync has yet to carry across."""
-        if row.id in self._refused:
-            return "refused", f"refused: {self._refused[row.id]}"
-        never = [side for side in SIDES if row.base(side) is None]
-        if never:
-            return "never_synchronised", f"never synchronised with the {LABEL[never[0]]}"
-        said: list[tuple[Because, str]] = []
-        for side in SIDES:
-            record, base = now[side], row.base(side)
-            if not isinstance(record, Record) or not isinstance(base, Record):
-                continue
-            if record.version != base.version:
-                said.append(self._edited(side, self._feed[side].get(record.id)))
-        if said:
-            during = any(because == "edited_during_run" for because, _ in said)
-            words = "; ".join(sentence for _, sentence in said)
-            return "edited_during_run" if during else "edited", words
-        waits = [reason for side in SIDES if (reason := self._waits.get((side, row.record(side))))]
-        return "never_synchronised", waits[0] if waits else "never synchronised"
-
-    def _edited(self, side: Side, change: Change | None) -> tuple[Because, str]:
-        words = f"edited in the {LABEL[side]}"
-        if change is None or change.at is None:
-            return "edited", f"{words} since the last sync"
-        at = change.at
-        by = f" by {change.by}" if change.by else ""
-        during = [n for n, began, ended in self._runs if ended and began <= at <= ended]
-        when = f"while run {during[0]} was at work" if during else "after the last sync"
-        because: Because = "edited_during_run" if during else "edited"
-        return because, f"{words}{by} at {at:%Y-%m-%d %H:%M:%S} UTC, {when}"
-
-    def orphaned(
-        self, row: CouplingRow, now: Mapping[Side, Record | Gone | None], lost: Sequence[Side]
-    ) -> tuple[Because, str]:
-        """What became of a side that is not there any more."""
-        said: list[str] = []
-        kinds: list[Because] = []
-        for side in lost:
-            gone = now[side]
-            if not isinstance(gone, Gone):
-                kinds.append("missing")
-                said.append(f"missing in the {LABEL[side]}")
-            elif gone.merged_into:
-                kinds.append("merged")
-                said.append(f"merged into {gone.merged_into} in the {LABEL[side]}")
-            elif gone.trashed:
-                kinds.append("trashed")
-                said.append(f"in the trash in the {LABEL[side]}")
-            else:
-                kinds.append("deleted")
-                said.append(f"deleted in the {LABEL[side]}")
-        return kinds[0], "; ".join(said)
