@@ -135,6 +135,21 @@ def test_nothing_is_cut_off_or_scrolls_sideways_on_a_desk(
     assert not wrong
 
 
+def test_both_sides_are_compared_at_a_glance_on_a_phone(
+    full: House, pages: list[tuple[str, str]], running: Any
+) -> None:
+    page = full.person(running, "de", width=390)
+    (coupling,) = (path for name, path in pages if name == "coupling")
+    for path in ("/inbox/matches", coupling):
+        page.goto(full.url + path)
+        assert page.locator(".compare td").count() > 10
+        hidden = page.evaluate(
+            """() => [...document.querySelectorAll(".compare")].filter(
+                one => one.scrollWidth > one.clientWidth).length"""
+        )
+        assert hidden == 0, path
+
+
 def test_every_page_that_shows_records_says_so_in_the_audit_log(
     full: House, pages: list[tuple[str, str]]
 ) -> None:
