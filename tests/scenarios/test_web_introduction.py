@@ -136,6 +136,16 @@ def test_who_may_only_look_sees_no_buttons_and_writes_nothing(pages: Pages) -> N
 
 def test_the_pages_speak_german(pages: Pages) -> None:
     pages.web.defaults["HTTP_ACCEPT_LANGUAGE"] = "de"
-    for step in ("assess", "owners", "plan", "sample", "load", "schedules"):
-        assert "Ausführen" in pages.see(f"{AT}/{step}")
+    buttons = {
+        "assess": "Bestand bewerten",
+        "plan": "Probelauf",
+        "sample": "Stichprobe laden",
+        "load": "Alles laden",
+        "schedules": "Zeitpläne einschalten",
+    }
+    for step, label in buttons.items():
+        assert f'<button class="btn btn-primary">{label}</button>' in pages.see(f"{AT}/{step}")
+    owners = pages.see(f"{AT}/owners")
+    assert "Zuerst kommt die Bewertung." in owners
+    assert "btn-primary" not in owners
     assert "Einführung" in pages.see(AT)
