@@ -14,7 +14,7 @@ from typing import Any
 from koppel.connectors.memory_system import MemorySystem, Refusal
 from koppel.sync.rule import Side, other
 from koppel.testing.human import MemoryHuman
-from koppel.testing.simulation.events import Event
+from koppel.testing.simulation.events import FIELDS, Event
 
 RESOURCE: Mapping[Side, str] = {"crm": "organisation", "erp": "party"}
 
@@ -44,7 +44,7 @@ class Ledger:
 
     entered: dict[tuple[Side, str, str], Typed] = field(default_factory=dict)
     latest: dict[tuple[str, str], int] = field(default_factory=dict)
-    """(field, value) -> when it was typed last, in whichever system."""
+    """(field, value) -> when it was typed or chosen last, in whichever system."""
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     def copy_of(self, side: Side) -> dict[tuple[Side, str, str], Typed]:
@@ -55,6 +55,10 @@ class Ledger:
         """What was typed there since is gone with the system."""
         others = {key: typed for key, typed in self.entered.items() if key[0] != side}
         self.entered = {**others, **kept}
+
+    def chosen(self, name: str, value: str) -> None:
+        """A value that stood there was put in place of another one, as if it had been typed."""
+        self.latest[name, value.casefold()] = next(self._numbers)
 
     def note(self, side: Side, record: str, name: str, value: str) -> None:
         typed = Typed(value, next(self._numbers))
@@ -265,7 +269,12 @@ class People:
         rest = [record for record in living if record != one]
         two = rest[event.other % len(rest)]
         sites = {self.see(side, one, "website"), self.see(side, two, "website")}
+        before = {name: self.see(side, one, name) for name in FIELDS}
         self.humans[side].merge(RESOURCE[side], one, two)
+        for name in FIELDS:
+            # Who merges puts the values of the one in place of the other's.
+            if (now := self.see(side, two, name)) != before[name]:
+                self.ledger.chosen(name, now)
         self.mingled |= sites
         self._touched(side, one)
         self._touched(side, two)
