@@ -42,7 +42,7 @@ def part(store: Store, coupling: str, *, by: str, leave: bool = False) -> Coupli
         store.couplings.remove([coupling])
         if row.crm_id and row.erp_id:
             store.inbox.part(row.entity, row.crm_id, row.erp_id, by=by)
-        store.inbox.close_conflicts(coupling, store.inbox.open_fields([coupling]).get(coupling, {}))
+        store.inbox.pair_over(coupling)
         if leave:
             store.couplings.save(_alone(row), in_step=False)
         else:

@@ -318,6 +318,8 @@ class Settler:
             )
         if step.body.closed:
             inbox.close_conflicts(step.coupling, step.body.closed)
+        if step.kind in ("uncouple", "delete"):
+            inbox.pair_over(step.coupling)
         if step.body.notices:
             inbox.add_notices(self._run, step.coupling, step.entity, step.label, step.body.notices)
 

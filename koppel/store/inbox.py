@@ -94,6 +94,10 @@ class InboxStore:
             coupling=coupling, field__in=list(fields), state__in=["open", "resolved"]
         ).update(state="closed", closed_at=self._clock())
 
+    def pair_over(self, coupling: str) -> None:
+        """A pair has ended: nothing about it is left to be decided."""
+        self.close_conflicts(coupling, self.open_fields([coupling]).get(coupling, {}))
+
     def conflicts(self, *, state: str = "open", limit: int = 500) -> list[Conflict]:
         """Conflicts of a state, oldest first."""
         return list(Conflict.objects.filter(state=state).order_by("id")[:limit])
@@ -115,9 +119,12 @@ class InboxStore:
         return row
 
     def resolved_couplings(self, entity: str) -> list[str]:
-        """Couplings with a resolution that was not carried out yet."""
-        sql = "SELECT DISTINCT coupling FROM store_conflict"
-        sql += " WHERE entity = %s AND state = 'resolved'"
+        """Couplings with a resolution that was not carried out yet, but for those that are over."""
+        sql = (
+            "SELECT DISTINCT f.coupling FROM store_conflict f"
+            " WHERE f.entity = %s AND f.state = 'resolved' AND NOT EXISTS (SELECT 1 FROM"
+            " store_coupling c WHERE c.id = f.coupling AND c.state IN ('parted', 'undone'))"
+        )
         return [one for (one,) in bulk.ask(sql, entity)]
 
     # notices

@@ -551,6 +551,18 @@ class InboxRules(StoreFixtures):
         with pytest.raises(NeedsUser, match="closed"):
             store.inbox.resolve(number, "x", by="anna")
 
+    def test_nothing_is_left_to_be_decided_about_a_pair_that_is_over(self, store: Store) -> None:
+        row = coupling(1)
+        row.id, row.state = "c1", "parted"
+        number = self.conflict(store)
+        self.conflict(store, "phone")
+        store.inbox.resolve(number, "x", by="anna")
+        assert store.inbox.resolved_couplings("partner") == ["c1"]
+        store.couplings.save([row])
+        assert store.inbox.resolved_couplings("partner") == []
+        store.inbox.pair_over("c1")
+        assert store.inbox.conflicts() == store.inbox.conflicts(state="resolved") == []
+
     def test_the_same_error_twice_is_quarantine_another_one_counts_anew(self, store: Store) -> None:
         def fails(reason: str) -> bool:
             return store.inbox.failed("partner", "crm", "1", label="P", reason=reason, version="v1")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from koppel.engine import hand
+from koppel.errors import NeedsUser
 from koppel.mapping.document import default_rule
 from koppel.store.models import Former
 from koppel.testing.generated import crm_fields, erp_fields, partners
@@ -246,3 +247,19 @@ def test_an_erased_person_is_in_no_former_pair(pair: PairOfSystems) -> None:
     assert subject is not None
     pair.store.personal.forget(subject, "Erased-1")
     assert not Former.objects.exists()
+
+
+def test_a_question_about_a_pair_is_over_with_the_pair(pair: PairOfSystems) -> None:
+    crm, erp = one(pair)
+    pair.erp_human.trash("party", erp)
+    pair.crm_human.edit("organisation", crm, {"phone": "+49 221 5550199"})
+    pair.sync()
+    (conflict,) = pair.store.inbox.conflicts()
+    pair.crm_human.trash("organisation", crm)
+    pair.sync()
+    assert pair.store.inbox.conflicts() == []
+    with pytest.raises(NeedsUser, match="already closed"):
+        hand.resolve(pair.store, conflict.id, "create", by="anna")
+    settled(pair)
+    assert active(pair) == []
+    assert living(pair) == (0, 0)
