@@ -101,6 +101,8 @@ class Settler:
                 half = self._half(step, known.get(step.coupling), sent.get(step.number, {}))
                 if half is not None:
                     halves.append(half)
+                    # That base holds what is in conflict, and would not tell of it any more.
+                    self._conflicts(step)
                 continue
             done.append(step.number)
             row = self._row(step, known.get(step.coupling), sent.get(step.number, {}))
@@ -312,16 +314,19 @@ class Settler:
                 reasons=reasons.split("; "),
             )
             return
-        if step.body.conflicts:
-            inbox.open_conflicts(
-                self._run, step.coupling, step.entity, step.label, step.body.conflicts
-            )
+        self._conflicts(step)
         if step.body.closed:
             inbox.close_conflicts(step.coupling, step.body.closed)
         if step.kind in ("uncouple", "delete"):
             inbox.pair_over(step.coupling)
         if step.body.notices:
             inbox.add_notices(self._run, step.coupling, step.entity, step.label, step.body.notices)
+
+    def _conflicts(self, step: PlannedStep) -> None:
+        if step.body.conflicts:
+            self._store.inbox.open_conflicts(
+                self._run, step.coupling, step.entity, step.label, step.body.conflicts
+            )
 
     def _replaced(
         self,

@@ -343,6 +343,30 @@ def test_one_of_two_writes_refused_leaves_no_false_conflict_and_loses_nothing(
     assert pair.sync().counts["writes"] == 0
 
 
+def test_a_conflict_is_asked_about_also_where_one_of_two_writes_is_refused(
+    pair: PairOfSystems,
+) -> None:
+    crm, erp = one(pair)
+    fields = pair.erp_human.read("party", erp)
+    assert fields is not None
+    ways = [
+        {**way, "value": "+49 30 2222222"} if way["type"] == "phone" else way
+        for way in fields["contact_mechanisms"]
+    ]
+    pair.erp_human.edit("party", erp, {"name": "Anders GmbH", "contact_mechanisms": ways})
+    pair.crm_human.edit("organisation", crm, {"phone": "+49 30 1111111", "email": "n@crm.example"})
+    refusing = RefusingOnce(pair.connectors["crm"])
+    pair.wrap = lambda name, inner: refusing if name == "crm" else inner
+    pair.sync()
+    assert refusing.refused
+    pair.sync()
+    assert erp_email(pair, erp) == "n@crm.example"
+    assert crm_value(pair, crm, "name") == "Anders GmbH"
+    assert [conflict.field for conflict in pair.store.inbox.conflicts()] == ["phone"]
+    assert "1111111" in str(crm_value(pair, crm, "phone"))
+    assert "2222222" in str(erp_phone(pair, erp))
+
+
 def test_a_conflict_keeps_the_values_from_before_it_began(pair: PairOfSystems) -> None:
     crm, erp = one(pair)
     before = erp_email(pair, erp)
