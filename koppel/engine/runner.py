@@ -26,14 +26,12 @@ from koppel.engine.writing import Writing
 from koppel.errors import KoppelError, NeedsUser, TryLater
 from koppel.store import Store
 from koppel.store.models import Run
+from koppel.store.runs import ROUTINE
 from koppel.sync.guards import PlanCounts, check_guards
 from koppel.sync.rule import SIDES, Side, other
 
 PASSES = 3
 """Stale writes, followed merges and children whose parent arrived are taken up in the same run."""
-
-_ROUTINE = ("poll", "hint")
-"""What triggers runs all the time: they are kept only if they had something to do."""
 
 _ENDS = {"uncouple", "delete"}
 """Kinds of steps that end a pair."""
@@ -278,7 +276,7 @@ class Engine:
         if selection is not None:
             chosen = selection.get(line.entity, {})
             # Who names a record wants it in step now, also with what no poll has found yet.
-            asked = run.trigger not in _ROUTINE
+            asked = run.trigger not in ROUTINE
             intake.only({side: list(ids) for side, ids in chosen.items()}, both=asked, given=given)
             last: list[Side] = []
         else:
@@ -421,7 +419,7 @@ class Engine:
         counts = dict(run.counts)
         counts["steps"] = self.store.runs.count_steps(run)
         counts["writes"] = self.store.journal.count(run.id)
-        if run.trigger in _ROUTINE and not counts["steps"]:
+        if run.trigger in ROUTINE and not counts["steps"]:
             self.store.runs.forget(run)
             return
         self.store.runs.end(run, "done", counts=counts)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from django.db.models import Q
 
 from koppel.connectors.base import Gone, Record
 from koppel.errors import NeedsUser
@@ -17,6 +18,9 @@ from koppel.store.opening import Clock
 from koppel.store.values import NativeWrite, PlannedStep, StepBody
 from koppel.sync.rule import Side
 from koppel.sync.state import FieldConflict, FieldNotice
+
+ROUTINE = ("poll", "hint")
+"""What triggers runs all the time: they are kept only if they had something to do."""
 
 _COLUMNS = (
     "number", "entity", "coupling", "kind", "label", "crm_id", "erp_id", "state", "message",
@@ -70,8 +74,9 @@ class RunStore:
             ) from None
 
     def recent(self, limit: int = 20) -> list[Run]:
-        """The newest runs."""
-        return list(Run.objects.order_by("-id")[:limit])
+        """The newest runs; not those that look for changes, before they have found some."""
+        looking = Q(state="planning", trigger__in=ROUTINE)
+        return list(Run.objects.exclude(looking).order_by("-id")[:limit])
 
     def last(self, *, state: str | None = None, kind: str | None = None) -> Run | None:
         """The newest run of a state or kind."""

@@ -462,6 +462,13 @@ class JournalRules(StoreFixtures):
         store.journal.settle([("k9", "done", record(9, "erp"), "")])
         assert store.journal.last_writing_run() == run.id
 
+    def test_a_run_that_still_looks_for_changes_is_not_listed_yet(self, store: Store) -> None:
+        kept = store.runs.start("sync", trigger="manual")
+        looking = store.runs.start("sync", trigger="poll")
+        assert [run.id for run in store.runs.recent()] == [kept.id]
+        store.runs.update(looking, state="applying")
+        assert [run.id for run in store.runs.recent()] == [looking.id, kept.id]
+
     def test_a_run_that_a_crash_left_is_closed_and_its_plan_void(self, store: Store) -> None:
         left = store.runs.start("sync")
         ready = store.runs.start("plan")
