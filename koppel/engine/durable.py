@@ -53,6 +53,10 @@ class Ended(KoppelError):
     """The process is over before its last step, and rightly so: cancelled, or nothing to do."""
 
 
+class Overtaken(KoppelError):
+    """Another worker took the process over while this one was silent: it is left as it is."""
+
+
 class Steps:
     """A running process as its work sees it."""
 
@@ -73,7 +77,7 @@ class Steps:
             return found
         lease = f"process-{self.row.id}"
         with synchronous_commit() if sends else nullcontext(), transaction.atomic():
-            self._store.lease.take(lease)
+            self._still_here(self._store.lease.take(lease))
             self._store.processes.save(self.row, step=name, state="running", why="", remedy="")
         self._boundary(f"before {name}")
         result = work()
@@ -85,6 +89,12 @@ class Steps:
             self._store.processes.remember(self.row, self._memo)
         self._boundary(f"remembered {name}")
         return result
+
+    def _still_here(self, ours: bool) -> None:
+        """Who was silent for too long does not begin a step: others ended it, or are at it."""
+        state = self._store.processes.get(self.row.id).state
+        if not ours or state not in ("running", "waiting"):
+            raise Overtaken(f"another worker has taken the process over, which is {state} now")
 
     def firm(self) -> None:
         """Wait until the intent of this step is on the disk: it is about to write after all."""
@@ -165,6 +175,9 @@ class Durable:
         processes.save(row, attempts=row.attempts + 1, state="running")
         try:
             work(Steps(self._store, row, self._boundary))
+        except Overtaken as error:
+            logger.info("%s %s: %s", row.kind, row.subject, error)
+            row.refresh_from_db()
         except TryLater as error:
             wait = error.after or min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(row.attempts - 1, 6))
             self._stop(row, "waiting", error, next_at=self._store.clock() + timedelta(seconds=wait))

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from koppel.engine.durable import Program
 from koppel.errors import Interrupted, KoppelError
-from koppel.store.models import Process
+from koppel.processes.orders import Orders
+from koppel.store.models import Lease, Process
 from koppel.testing.chaos import Kind
 from koppel.testing.sales import QUOTE
 from tests.scenarios.selling import Selling, line, make_selling
@@ -68,6 +70,31 @@ def test_a_transfer_killed_at_any_boundary_makes_exactly_one_order(
         assert row.state == "done"
         break
     assert killed > 40
+
+
+def test_who_was_silent_while_another_worker_ended_the_order_leaves_it_ended(
+    tmp_path: Path, store_template: Path
+) -> None:
+    selling, quote = begun(tmp_path, store_template)
+    slept: list[str] = []
+    begun_since: list[str] = []
+
+    def sleeps(name: str) -> None:
+        if slept and name.startswith("before"):
+            begun_since.append(name)
+        if name.startswith("remembered") and not slept:
+            slept.append(name)
+            Lease.objects.filter(name__startswith="process-").delete()
+            other = Orders(selling.pair.engine(), program=Program())
+            assert [row.state for row in other.run_due()] == ["done"]
+
+    silent = Orders(selling.pair.engine(), boundary=sleeps)
+    row = silent.transfer(QUOTE, quote, user="clara")
+    assert slept
+    assert begun_since == []
+    assert row.state == "done"
+    assert Process.objects.get(id=row.id).state == "done"
+    assert_one_whole_order(selling, quote, "taken over")
 
 
 @pytest.mark.parametrize("kind", ["refuse", "drop_reply", "lose", "status"])
