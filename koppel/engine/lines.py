@@ -104,6 +104,16 @@ class Line:
         return found
 
 
+def contents(
+    store: Store, line: Line, side: Side, records: Sequence[str]
+) -> dict[str, Record | Gone]:
+    """The replicas' contents; fetched where there is none, as of one that was coupled."""
+    rows = store.replica.get(line.entity, side, records)
+    found = {r: row.content for r, row in rows.items() if row.content is not None}
+    missing = [record for record in records if record not in found]
+    return {**found, **(line.lanes[side].fetch(missing) if missing else {})}
+
+
 @dataclass
 class Lines:
     """All entities in dependency order, over connections that are opened once."""

@@ -133,3 +133,7 @@ class Links:
         if left and self._run is not None:
             over |= self._store.runs.planned_ends(self._run, entity, left)
         return over
+
+
+def unlinked(entity: str, record: str) -> None:
+    """Resolves nothing: for who looks at a record's own values only."""

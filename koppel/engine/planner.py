@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from koppel.connectors.base import Gone, Record
 from koppel.engine.intake import Intake, Progress, Work
-from koppel.engine.lines import Lane, Line
+from koppel.engine.lines import Lane, Line, contents
 from koppel.engine.pairing import pair
 from koppel.engine.returning import left_alone, returned
 from koppel.mapping.faults import BadValue
@@ -315,7 +315,7 @@ class Planner:
                 "crm": [crm_id for crm_id, *_ in page],
                 "erp": [erp_id for _, erp_id, *_ in page],
             }
-            contents = {side: self._contents(side, ids[side]) for side in SIDES}
+            found = {side: contents(self._store, self._line, side, ids[side]) for side in SIDES}
             self._mapped = {side: self._intake.mapped(side, ids[side]) for side in SIDES}
             former = self._store.couplings.former(
                 self._line.entity, [(crm_id, erp_id) for crm_id, erp_id, *_ in page]
@@ -330,18 +330,11 @@ class Planner:
                     self._review(crm_id, erp_id, value, (*reasons, why))
                     continue
                 self._new_pair(
-                    {"crm": contents["crm"].get(crm_id), "erp": contents["erp"].get(erp_id)},
+                    {"crm": found["crm"].get(crm_id), "erp": found["erp"].get(erp_id)},
                     reasons,
                     former.get((crm_id, erp_id)),
                     left.get(("crm", crm_id)) or left.get(("erp", erp_id)),
                 )
-
-    def _contents(self, side: Side, records: Sequence[str]) -> dict[str, Record | Gone]:
-        """The replicas' contents; fetched where there is none, as of one that was coupled."""
-        rows = self._store.replica.get(self._line.entity, side, records)
-        found = {r: row.content for r, row in rows.items() if row.content is not None}
-        missing = [record for record in records if record not in found]
-        return {**found, **(self._line.lanes[side].fetch(missing) if missing else {})}
 
     def _new_pair(
         self,

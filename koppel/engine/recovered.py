@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from koppel.connectors.base import Gone, Outcome, Record, Update, Write, Written
 from koppel.engine.lines import Lane
+from koppel.engine.links import unlinked
 from koppel.mapping.faults import BadValue
 from koppel.store.values import PlannedStep
 from koppel.sync.merge import same
@@ -49,14 +50,11 @@ def perhaps_replaced(lane: Lane, step: PlannedStep, write: Write) -> list[FieldN
     if not isinstance(now, Record) or now.version == write.expected:
         return []
     try:
-        canonical = lane.mapper.get(now, _unlinked)
+        # Without links: of references no notice is told.
+        canonical = lane.mapper.get(now, unlinked)
     except BadValue:
         return notices
     return [one for one in notices if not same(canonical.get(one.field), one.lost)]
-
-
-def _unlinked(entity: str, record: str) -> None:
-    """No link is looked up: of references no notice is told."""
 
 
 def _field(name: str, write: Update, seen: Record, now: Any) -> Any:

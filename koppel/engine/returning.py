@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from koppel.connectors.base import Record
-from koppel.engine.lines import Line
+from koppel.connectors.base import Gone, Record
+from koppel.engine.lines import Line, contents
+from koppel.engine.links import unlinked
 from koppel.mapping.faults import BadValue
 from koppel.store import Store
 from koppel.store.pairs import Kind
@@ -40,22 +41,27 @@ def returned(store: Store, line: Line) -> list[Returned]:
     Left out are pairs of which a person said that they are two, those whose other record is gone
     as well, and numbers under which another record stands by now.
     """
+    former = store.couplings.returned(line.entity)
+    if not former:
+        return []
+    answers = store.inbox.answers(line.entity)
+    # All at once: with a backup, thousands come back.
+    records = {side: [pair.record(side) for pair in former] for side in SIDES}
+    coupled = {side: store.couplings.by_record(line.entity, side, records[side]) for side in SIDES}
+    there = {side: contents(store, line, side, records[side]) for side in SIDES}
     found = []
     used: set[tuple[Side, str]] = set()
-    former = store.couplings.returned(line.entity)
-    answers = store.inbox.answers(line.entity) if former else {}
     for pair in former:
-        if answers.get((pair.crm_id, pair.erp_id)) == "different":
+        answer = answers.get((pair.crm_id, pair.erp_id))
+        if answer == "different" or not _themselves(line, pair, there):
             continue
-        rows = _coupled(store, pair)
-        taken = any(not row.left_alone for row in rows.values()) or any(
+        rows = [row for side in SIDES if (row := coupled[side].get(pair.record(side)))]
+        taken = any(not row.left_alone for row in rows) or any(
             (side, pair.record(side)) in used for side in SIDES
         )
-        if not _themselves(store, line, pair):
-            continue
         doubt = _TAKEN if taken else ""
-        if not taken and answers.get((pair.crm_id, pair.erp_id)) != "same":
-            apart = any(row.id != pair.coupling for row in rows.values())
+        if not taken and answer != "same":
+            apart = any(row.id != pair.coupling for row in rows)
             doubt = _ASKED if pair.asked else _APART if apart else ""
         if not doubt:
             used |= {(side, pair.record(side)) for side in SIDES}
@@ -81,39 +87,22 @@ def left_alone(
     return found
 
 
-def _coupled(store: Store, pair: FormerPair) -> Mapping[Side, CouplingRow]:
-    """The couplings in which the two are by now."""
-    found: dict[Side, CouplingRow] = {}
-    for side in SIDES:
-        found.update(
-            (side, row)
-            for row in store.couplings.by_record(pair.entity, side, [pair.record(side)]).values()
-        )
-    return found
-
-
-def _themselves(store: Store, line: Line, pair: FormerPair) -> bool:
+def _themselves(
+    line: Line, pair: FormerPair, there: Mapping[Side, Mapping[str, Record | Gone]]
+) -> bool:
     """Are both there, each the record that it was?"""
     for side in SIDES:
-        record, lane = pair.record(side), line.lanes[side]
-        row = store.replica.get(pair.entity, side, [record]).get(record)
-        now = row.content if row is not None and row.content is not None else None
-        now = now if now is not None else lane.fetch([record])[record]
-        was = pair.base(side)
+        mapper = line.lanes[side].mapper
+        was, now = pair.base(side), there[side].get(pair.record(side))
         if not isinstance(now, Record) or not isinstance(was, Record):
             return False
         try:
-            if another(
-                pair.entity, lane.mapper.get(was, _unlinked), lane.mapper.get(now, _unlinked)
-            ):
+            # Without links: a record's marks are its own.
+            if another(pair.entity, mapper.get(was, unlinked), mapper.get(now, unlinked)):
                 return False
         except BadValue:
             continue
     return True
-
-
-def _unlinked(entity: str, record: str) -> None:
-    """No link is looked up: a record's marks are its own."""
 
 
 __all__ = ["Returned", "left_alone", "returned"]
