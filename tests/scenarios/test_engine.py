@@ -155,21 +155,26 @@ def test_an_edit_on_the_wrong_side_is_put_back_and_kept_as_a_notice(pair: PairOf
     assert decode(notice.values)[0] == "DE136695976"
 
 
-def test_what_a_killed_write_replaced_is_told_though_an_edit_hides_the_write(
-    pair: PairOfSystems,
-) -> None:
-    crm, erp = one(pair)
-    pair.crm_human.edit("organisation", crm, {"vat_id": "DE136695976"})
-    set_erp_email(pair, erp, "b@b.example")
+def killed_at(pair: PairOfSystems, boundary: str) -> None:
+    """A sync that dies there."""
 
     def dies(name: str) -> None:
-        if name == "written to crm":
+        if name == boundary:
             raise Interrupted
 
     pair.boundary = dies
     with pytest.raises(Interrupted):
         pair.sync()
     pair.boundary = no_boundary
+
+
+def test_what_a_killed_write_replaced_is_told_though_an_edit_hides_the_write(
+    pair: PairOfSystems,
+) -> None:
+    crm, erp = one(pair)
+    pair.crm_human.edit("organisation", crm, {"vat_id": "DE136695976"})
+    set_erp_email(pair, erp, "b@b.example")
+    killed_at(pair, "written to crm")
     assert crm_value(pair, crm, "email") == "b@b.example"
     assert pair.store.inbox.notices() == []
     pair.crm_human.edit("organisation", crm, {"email": "c@c.example"})
@@ -185,15 +190,7 @@ def test_a_killed_write_that_was_not_done_tells_what_it_replaces_once(
 ) -> None:
     crm, _ = one(pair)
     pair.crm_human.edit("organisation", crm, {"vat_id": "DE136695976"})
-
-    def dies(name: str) -> None:
-        if name == "intents journalled":
-            raise Interrupted
-
-    pair.boundary = dies
-    with pytest.raises(Interrupted):
-        pair.sync()
-    pair.boundary = no_boundary
+    killed_at(pair, "intents journalled")
     pair.crm_human.edit("organisation", crm, {"email": "c@c.example"})
     pair.sync()
     assert [notice.field for notice in pair.store.inbox.notices()] == ["tax_id"]

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from koppel.connectors.base import Connector, Gone, Outcome, Record, Write
 from koppel.engine import Engine
-from koppel.engine.ahead import ReadAhead
-from koppel.engine.hints import Hints
+from koppel.engine.ahead import Given, ReadAhead
+from koppel.engine.hints import Hint, Hints
 from koppel.errors import TryLater
 from koppel.store.models import Run
 from koppel.testing.chaos import FaultPlan, FaultyConnector
@@ -89,7 +89,18 @@ class House:
 
     def run(self) -> Run:
         """One run for the hints, as the watch does it."""
+        return self.run_for(*self.hints.take())
+
+    def run_for_first(self, many: int) -> Run:
+        """One run for the first of so many hints; the others come in while it is under way."""
         hints, early = self.hints.take()
+        assert (len(hints), early) == (many, {})
+        for hint in hints[1:]:
+            self.hints.add(hint)
+        return self.run_for(hints[:1], early)
+
+    def run_for(self, hints: Sequence[Hint], early: Given) -> Run:
+        """One run for these hints."""
         selection: dict[str, dict[Any, list[str]]] = {}
         for entity, side, record in hints:
             selection.setdefault(entity, {}).setdefault(side, []).append(record)
@@ -114,16 +125,8 @@ def test_what_is_hinted_at_while_a_run_writes_is_read_by_then(house: House) -> N
     house.edit("crm", 0, "+49 30 100")
     house.edit("crm", 1, "+49 30 110")
     house.edit("crm", 2, "+49 30 120")
-    hints, early = house.hints.take()
-    assert (len(hints), early) == (3, {})
-    for hint in hints[1:]:
-        house.hints.add(hint)
-    ahead = ReadAhead(house.pair.store, house.hints.following)
     house.fetched.clear()
-    house.engine.sync(
-        selection={"partner": {"crm": [house.crm[0]]}}, trigger="hint", sweep=False, ahead=ahead
-    )
-    house.hints.found(ahead.found())
+    house.run_for_first(3)
     assert house.fetched == {f"organisation {one}": 1 for one in house.crm[:3]}
     house.edit("crm", 1, "+49 30 111")
     house.run()
@@ -137,20 +140,12 @@ def test_what_is_hinted_at_while_a_run_writes_is_read_by_then(house: House) -> N
 def test_where_reading_ahead_fails_the_next_run_reads(house: House) -> None:
     house.edit("crm", 0, "+49 30 200")
     house.edit("crm", 1, "+49 30 210")
-    (first, second), _ = house.hints.take()
-    house.hints.add(second)
 
     def gone() -> None:
         house.away.add("organisation")
 
     house.plans = [gone]
-    ahead = ReadAhead(house.pair.store, house.hints.following)
-    run = house.engine.sync(
-        selection={"partner": {"crm": [first[2]]}}, trigger="hint", sweep=False, ahead=ahead
-    )
-    given = ahead.found()
-    house.hints.found(given)
-    assert run.state == "done"
+    assert house.run_for_first(2).state == "done"
     house.away.clear()
     house.run()
     assert "+4930210" in house.in_erp(1)
@@ -159,13 +154,7 @@ def test_where_reading_ahead_fails_the_next_run_reads(house: House) -> None:
 def test_what_a_run_in_between_has_moved_is_read_again(house: House) -> None:
     house.edit("crm", 0, "+49 30 300")
     house.edit("crm", 1, "+49 30 310")
-    (first, second), _ = house.hints.take()
-    house.hints.add(second)
-    ahead = ReadAhead(house.pair.store, house.hints.following)
-    house.engine.sync(
-        selection={"partner": {"crm": [first[2]]}}, trigger="hint", sweep=False, ahead=ahead
-    )
-    house.hints.found(ahead.found())
+    house.run_for_first(2)
     # Somebody presses the button for it, and the base moves.
     house.pair.crm_human.edit("organisation", house.crm[1], {"phone": "+49 30 311"})
     house.pair.sync(selection={"partner": {"crm": [house.crm[1]]}}, trigger="button")

@@ -58,6 +58,18 @@ def settled(pair: PairOfSystems) -> None:
     assert pair.sync().counts["writes"] == 0
 
 
+def decided(pair: PairOfSystems, choice: str) -> tuple[str, str]:
+    """The party is renamed and trashed, the CRM edited, and a person decides what becomes of it."""
+    crm, erp = one(pair)
+    rename(pair, erp)
+    pair.erp_human.trash("party", erp)
+    pair.crm_human.edit("organisation", crm, {"phone": "+49 221 5550199"})
+    pair.sync()
+    (conflict,) = pair.store.inbox.conflicts()
+    hand.resolve(pair.store, conflict.id, choice, by="anna")
+    return crm, erp
+
+
 def test_a_renamed_record_out_of_the_trash_is_with_its_partner_again(pair: PairOfSystems) -> None:
     crm, erp = one(pair)
     rename(pair, erp)
@@ -129,13 +141,7 @@ def test_a_record_that_koppel_made_is_no_exception(pair: PairOfSystems, gone: st
 
 
 def test_where_a_person_had_ended_the_pair_a_person_is_asked(pair: PairOfSystems) -> None:
-    crm, erp = one(pair)
-    rename(pair, erp)
-    pair.erp_human.trash("party", erp)
-    pair.crm_human.edit("organisation", crm, {"phone": "+49 221 5550199"})
-    pair.sync()
-    (conflict,) = pair.store.inbox.conflicts()
-    hand.resolve(pair.store, conflict.id, "uncouple", by="anna")
+    crm, erp = decided(pair, "uncouple")
     pair.sync()
     pair.erp_human.restore("party", erp)
     settled(pair)
@@ -151,13 +157,7 @@ def test_where_a_person_had_ended_the_pair_a_person_is_asked(pair: PairOfSystems
 
 
 def test_who_is_said_to_be_another_one_is_made_in_the_other_system(pair: PairOfSystems) -> None:
-    crm, erp = one(pair)
-    rename(pair, erp)
-    pair.erp_human.trash("party", erp)
-    pair.crm_human.edit("organisation", crm, {"phone": "+49 221 5550199"})
-    pair.sync()
-    (conflict,) = pair.store.inbox.conflicts()
-    hand.resolve(pair.store, conflict.id, "uncouple", by="anna")
+    crm, erp = decided(pair, "uncouple")
     pair.sync()
     pair.erp_human.restore("party", erp)
     pair.sync()
@@ -171,13 +171,7 @@ def test_who_is_said_to_be_another_one_is_made_in_the_other_system(pair: PairOfS
 def test_a_missing_record_that_was_made_again_and_comes_back_is_asked_about(
     pair: PairOfSystems,
 ) -> None:
-    crm, erp = one(pair)
-    rename(pair, erp)
-    pair.erp_human.trash("party", erp)
-    pair.crm_human.edit("organisation", crm, {"phone": "+49 221 5550199"})
-    pair.sync()
-    (conflict,) = pair.store.inbox.conflicts()
-    hand.resolve(pair.store, conflict.id, "create", by="anna")
+    crm, erp = decided(pair, "create")
     settled(pair)
     ((here, made),) = active(pair)
     assert here == crm
