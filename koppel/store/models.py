@@ -284,19 +284,19 @@ class Replica(models.Model):
 
 
 class BlockKey(models.Model):
-    """One blocking key of a replica: records that share one are compared."""
+    """One blocking key of a replica: records that share one are compared.
 
-    entity = models.CharField(max_length=40)
+    `key`: a number (`koppel.store.blocking`). `replica`: the id of one. No foreign key, which would
+    look up the replica of each of a dozen rows; who deletes a replica deletes its keys.
+    """
+
+    pk = models.CompositePrimaryKey("key", "side", "replica")
+    key = models.BigIntegerField()
     side = models.CharField(max_length=3)
-    record = models.CharField(max_length=120)
-    key = models.CharField(max_length=160)
-    strong = models.BooleanField(default=False)
+    replica = models.BigIntegerField()
 
     class Meta:
-        indexes = [
-            models.Index(fields=["entity", "key", "side", "record"], name="block_key"),
-            models.Index(fields=["entity", "side", "record"], name="block_record"),
-        ]
+        indexes = [models.Index(fields=["replica"], name="block_replica")]
 
 
 class Review(models.Model):

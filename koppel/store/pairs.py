@@ -14,7 +14,7 @@ from typing import Literal
 from django.db import connection, transaction
 
 from koppel.store import bulk
-from koppel.sync.rule import Side
+from koppel.sync.rule import SIDES, Side
 
 Scored = tuple[str, str, float, str, tuple[str, ...]]
 """CRM record, ERP record, value, band, reasons."""
@@ -41,38 +41,38 @@ _TABLES = {
 _INDEXES = ("scored (erp)", "paired (crm)", "paired (erp)", "scored (family, crm, erp)")
 
 # CROSS JOIN with WHERE: SQLite then takes the tables in this order, from the few fresh records to
-# their keys; left to itself, and without statistics, it reads all keys for each of them.
+# their keys; left to itself, and without statistics, it reads all keys for each of them. That both
+# are of the entity is asked again at the end: two entities' keys may be the same number by chance.
 _CANDIDATES = """
     WITH asked AS MATERIALIZED (
-        SELECT DISTINCT k.key, k.strong
+        SELECT DISTINCT k.key
         FROM store_replica f CROSS JOIN store_blockkey k
-        WHERE f.entity = %s AND f.fresh AND NOT f.coupled
-            AND k.entity = f.entity AND k.side = f.side AND k.record = f.record
+        WHERE f.entity = %s AND f.fresh AND NOT f.coupled AND k.replica = f.id
     ),
     rare AS MATERIALIZED (
         SELECT asked.key
         FROM asked CROSS JOIN store_blockkey k
-        WHERE k.entity = %s AND k.key = asked.key
-        GROUP BY asked.key, asked.strong
+        WHERE k.key = asked.key
+        GROUP BY asked.key
         HAVING MIN(k.side) <> MAX(k.side)
-            AND COUNT(*) <= CASE WHEN asked.strong THEN %s ELSE %s END
+            AND COUNT(*) <= CASE WHEN (asked.key & 1) = 1 THEN %s ELSE %s END
     ),
     pairs AS MATERIALIZED (
-        SELECT DISTINCT a.record AS crm, b.record AS erp
+        SELECT DISTINCT a.replica AS crm, b.replica AS erp
         FROM rare CROSS JOIN store_blockkey a CROSS JOIN store_blockkey b
-        WHERE a.entity = %s AND a.key = rare.key AND a.side = 'crm'
-            AND b.entity = %s AND b.key = rare.key AND b.side = 'erp'
+        WHERE a.key = rare.key AND a.side = 'crm' AND b.key = rare.key AND b.side = 'erp'
     )
     INSERT INTO candidate (crm, erp)
-    SELECT pairs.crm, pairs.erp
+    SELECT ra.record, rb.record
     FROM pairs CROSS JOIN store_replica ra CROSS JOIN store_replica rb
-    WHERE ra.entity = %s AND ra.side = 'crm' AND ra.record = pairs.crm
-        AND rb.entity = %s AND rb.side = 'erp' AND rb.record = pairs.erp
+    WHERE ra.id = pairs.crm AND ra.entity = %s AND rb.id = pairs.erp AND rb.entity = %s
         AND ((ra.fresh AND NOT ra.coupled) OR (rb.fresh AND NOT rb.coupled))
 """
 
 _AGAIN = re.sub(r"\b(f|ra|rb)\.fresh AND ", "", _CANDIDATES)
 """The same for all uncoupled records, whether a plan has dealt with them or not."""
+
+_ANY = "SELECT 1 FROM store_replica WHERE entity = %s AND side = %s LIMIT 1"
 
 _MARK_ALONE = """
     UPDATE scored SET alone = true
@@ -107,10 +107,11 @@ class PairStore:
 
         Keys that are common to many records are passed over. `again`: not coupled is enough.
         """
+        if not all(bulk.ask(_ANY, entity, side) for side in SIDES):
+            return
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
-                _AGAIN if again else _CANDIDATES,
-                [entity, entity, CROWD, COMMON, entity, entity, entity, entity],
+                _AGAIN if again else _CANDIDATES, [entity, CROWD, COMMON, entity, entity]
             )
 
     def candidates(self, page: int = PAGE) -> Iterator[list[tuple[str, str]]]:

@@ -334,9 +334,11 @@ def _sets(subject: Subject) -> Iterator[tuple[str, QuerySet[Any]]]:
     yield "couplings", models.Coupling.objects.filter(id__in=subject.couplings)
     yield "couplings", models.Agreement.objects.filter(coupling__in=subject.couplings)
     yield "couplings", models.Former.objects.filter(subject.by_sides())
+    # Before the replicas, by which they are found.
+    copies = models.Replica.objects.filter(anywhere)
+    yield "copies", models.BlockKey.objects.filter(replica__in=copies.values("id"))
     for kind, model in (
         ("copies", models.Replica),
-        ("copies", models.BlockKey),
         ("waiting", models.Pending),
         ("waiting", models.Hint),
         ("quarantine", models.Quarantine),

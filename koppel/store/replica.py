@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from msgspec import Struct
 
 from koppel.store import bulk
+from koppel.store.blocking import number
 from koppel.store.bulk import chunks
 from koppel.store.codec import decode, decode_record, encode, encode_record
 from koppel.store.models import BlockKey, Replica, Review
@@ -21,6 +22,12 @@ _COLUMNS = (
 )  # fmt: skip
 _READ = f"SELECT {', '.join(_COLUMNS)} FROM store_replica"
 _THESE = "entity = %s AND side = %s AND record IN ({ids})"
+
+# By the replicas, not by a list of their ids: PostgreSQL, without statistics of a table that is
+# being filled, takes such a list for half of it and reads all.
+_DROP_KEYS = f"""
+    DELETE FROM store_blockkey WHERE replica IN (SELECT id FROM store_replica WHERE {_THESE})
+"""
 
 _FRESH = "entity = %s AND fresh AND NOT coupled"
 _BYTES = {"sqlite": "blob", "postgresql": "bytea"}
@@ -74,24 +81,24 @@ class ReplicaStore:
                 unique=_COLUMNS[:3],
                 replace=(*_COLUMNS[3:], "read_at"),
             )  # fmt: skip
-            self._drop_keys(rows)
-            bulk.insert(
-                BlockKey,
-                ("entity", "side", "record", "key", "strong"),
-                [
-                    (row.entity, row.side, row.record, key[:160], strong)
-                    for row in rows
-                    for key, strong in row.keys
-                ],
-            )
+            groups: dict[tuple[str, Side], dict[str, ReplicaRow]] = {}
+            for row in rows:
+                groups.setdefault((row.entity, row.side), {})[row.record] = row
+            for (entity, side), group in groups.items():
+                bulk.execute(_DROP_KEYS, group, entity, side)
+                self._put_keys(entity, side, group)
 
     @staticmethod
-    def _drop_keys(rows: Sequence[ReplicaRow]) -> None:
-        groups: dict[tuple[str, Side], list[str]] = {}
-        for row in rows:
-            groups.setdefault((row.entity, row.side), []).append(row.record)
-        for (entity, side), records in groups.items():
-            bulk.execute(f"DELETE FROM store_blockkey WHERE {_THESE}", records, entity, side)
+    def _put_keys(entity: str, side: Side, rows: Mapping[str, ReplicaRow]) -> None:
+        sql = f"SELECT record, id FROM store_replica WHERE {_THESE}"
+        ids: dict[str, int] = dict(bulk.select(sql, rows, entity, side))
+        # A set, for two keys may be one number; in order, which is less work for the index.
+        keys = {
+            (number(entity, key, strong), side, ids[record])
+            for record, row in rows.items()
+            for key, strong in row.keys
+        }
+        bulk.insert(BlockKey, ("key", "side", "replica"), sorted(keys))
 
     def versions(
         self, entity: str, side: Side, records: Iterable[str]
@@ -147,8 +154,8 @@ class ReplicaStore:
     def remove(self, entity: str, side: Side, records: Iterable[str]) -> None:
         """Forget records that are gone."""
         for part in chunks(records):
+            bulk.execute(_DROP_KEYS, part, entity, side)
             bulk.execute(f"DELETE FROM store_replica WHERE {_THESE}", part, entity, side)
-            bulk.execute(f"DELETE FROM store_blockkey WHERE {_THESE}", part, entity, side)
 
     def fresh(self, entity: str, side: Side, page: int = 200) -> Iterator[list[ReplicaRow]]:
         """Uncoupled records that no plan has dealt with yet, in pages."""
