@@ -31,8 +31,10 @@ def begin(
 
 def told(errand: Errand) -> dict[str, Any]:
     """How far an errand is, and what came of it."""
-    context: dict[str, Any] = {"errand": errand}
-    if errand.done.is_set() and isinstance(errand.result, Run):
+    # Asked once: it may be done by the time that the page is made of this.
+    done = errand.done.is_set()
+    context: dict[str, Any] = {"errand": errand, "done": done}
+    if done and isinstance(errand.result, Run):
         context.update(outcome(errand.result))
     return context
 

@@ -8,13 +8,16 @@ from dataclasses import replace
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.template.loader import render_to_string
 from django.test import Client
 from pypdf import PdfReader
 
 from koppel.config import now
+from koppel.engine.errand import Errand
 from koppel.processes.settings import shipped_settings
 from koppel.store.models import OrderLink, Run
 from koppel.testing.generated import crm_fields, erp_fields, partners
+from koppel.web import errands
 from tests.scenarios.web_desk import Desk, until
 
 
@@ -34,6 +37,18 @@ def test_the_button_brings_one_record_across_and_tells_each_field(desk: Desk) ->
     assert "One field was brought into step" in page
     assert "new@a.example" in page
     assert "nothing to write" in desk.press(f"/records/partner/crm/{desk.crm}/synchronise")
+
+
+def test_an_errand_that_ends_while_its_page_is_made_is_still_under_way_there(desk: Desk) -> None:
+    desk.press(f"/records/partner/crm/{desk.crm}/synchronise")
+    errand = Errand(lambda engine: None, "anna", "Synchronise")
+    context = errands.told(errand)
+    errand.result = Run.objects.latest("id")
+    errand.done.set()
+    assert f'hx-get="/errands/{errand.id}"' in render_to_string("web/parts/errand.html", context)
+    page = render_to_string("web/parts/errand.html", errands.told(errand))
+    assert "nothing to write" in page
+    assert "hx-get" not in page
 
 
 def test_what_an_errand_of_somebody_else_is_about_is_not_told(desk: Desk) -> None:
