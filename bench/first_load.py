@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 
 from bench.coupling import new_store, peak_mb, sync
-from bench.over_http import Asked, Over, over_http
+from bench.over_http import ASKED, Asked, Over, over_http
 from bench.systems import Side
 
 LATENCY = 0.02
@@ -58,7 +58,7 @@ def measure(size: int) -> dict[str, Any]:
         "ordered_seconds": round(ordered, 2),
         "ordered_ratio": round(ordered / done.seconds, 3),
         "calls": {
-            side: {name: remote.calls(name) for name in ("changes", "fetch", "write")}
+            side: {name: remote.calls(name) for name in ASKED}
             for side, remote in remotes.items()
         },
         "peak_mb": round(peak_mb(), 1),

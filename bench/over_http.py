@@ -21,11 +21,13 @@ from typing import Any
 from bench.systems import RESOURCES, Remote, Side
 from koppel.connectors.base import Outcome, Written
 from koppel.connectors.memory import MemoryConnector
-from koppel.connectors.memory_system import MemorySystem
+from koppel.connectors.memory_system import Behaviour, MemorySystem
 from koppel.testing.endless import endless_crm, endless_erp
 from koppel.testing.generated import memory_crm
 
-ASKED = ("changes", "fetch", "write")
+ASKED = ("changes", "ids", "fetch", "write")
+IDS_PAGE = 1000
+"""Ids and versions that a call gives, as the real systems do."""
 Asked = tuple[str, tuple[Any, ...]]
 
 
@@ -104,9 +106,10 @@ def over_http(crm: int, erp: int, latency: float) -> Iterator[dict[Side, int]]:
 
 
 def _system(side: Side, count: int) -> MemorySystem:
+    behaviour = Behaviour(ids_page=IDS_PAGE)
     if side == "crm":
-        return endless_crm(count) if count else memory_crm()
-    return endless_erp(count)
+        return endless_crm(count, behaviour) if count else memory_crm(behaviour)
+    return endless_erp(count, behaviour)
 
 
 def _serve(told: Connection, side: Side, count: int, latency: float) -> None:

@@ -15,10 +15,11 @@ from typing import Any
 import msgspec
 from django.db import transaction
 
-from koppel.connectors.base import Change, ChangePage, Gone, IdPage, Record
+from koppel.connectors.base import Change, ChangePage, Gone, Record
 from koppel.engine.ahead import Given, still
 from koppel.engine.lines import Lane, Line
 from koppel.engine.links import Links
+from koppel.engine.taken import ENOUGH, Taken
 from koppel.mapping.faults import BadValue
 from koppel.model import Ref
 from koppel.store import Store
@@ -29,6 +30,8 @@ from koppel.sync.match import block_keys, features
 from koppel.sync.rule import SIDES, Side
 
 PAGE = 200
+AHEAD = 4
+"""Pages that are read before they are needed: now and then a page takes longer than a call."""
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -110,7 +113,7 @@ class Intake:
         self._progress = progress
         self.links = Links(store, run, line.parents)
         self.work = Work()
-        self._mapped: dict[Side, dict[str, Mapping[str, Any]]] = {side: {} for side in SIDES}
+        self._taken: dict[Side, Taken] = {side: Taken() for side in SIDES}
         self._keeps = False
         self._given: Given = {}
 
@@ -124,8 +127,9 @@ class Intake:
                             self.work.anew.add(side)
                         # Versions may be given out again, too: then only the content tells.
                         anew = side in self.work.anew
-                        self._take(side, lane, page.changes, fetch=fetched, forced=anew)
+                        self._look(side, lane, page.changes, fetch=fetched, forced=anew)
                         self.work.cursors[side] = page.cursor
+                self._keep(side, lane)
             self._waiting(side, lane)
         self._resolved()
         return self.work
@@ -133,29 +137,25 @@ class Intake:
     def _ahead(
         self, side: Side, lane: Lane, caller: Executor
     ) -> Iterator[tuple[ChangePage, Fetch]]:
-        """Pages of changes with their records: the next is read while this one is worked on.
+        """Pages of changes with their records: the next ones are read while one is worked on.
 
         One thread calls the connector, in the same order as without it.
         """
         since = self._store.couplings.cursor(self._line.entity, side)
-        coming: Future[ChangePage] | None = caller.submit(
-            lane.connector.changes, lane.resource, since, PAGE
-        )
-        before: tuple[ChangePage, Fetch] | None = None
+        coming: Future[list[ChangePage]] | None = caller.submit(_read, lane, since, 1)
+        ready: list[tuple[ChangePage, Fetch]] = []
         while coming:
-            page = coming.result()
-            news = self._news(side, page.changes)
-            fetching = caller.submit(lane.fetch, news) if news else None
-            coming = (
-                caller.submit(lane.connector.changes, lane.resource, page.cursor, PAGE)
-                if page.more
-                else None
-            )
-            if before:
-                yield before
-            before = page, _fetch_with(caller, lane, fetching)
-        if before:
-            yield before
+            pages = coming.result()
+            news = [self._news(side, page.changes) for page in pages]
+            fetching = [caller.submit(lane.fetch, new) if new else None for new in news]
+            last = pages[-1]
+            coming = caller.submit(_read, lane, last.cursor, AHEAD) if last.more else None
+            yield from ready
+            ready = [
+                (page, _fetch_with(caller, lane, fetched))
+                for page, fetched in zip(pages, fetching, strict=True)
+            ]
+        yield from ready
 
     def sweep(self, sides: Iterable[Side]) -> Work:
         """All ids of these sides: finds deletes, and changes that no cursor told."""
@@ -164,7 +164,7 @@ class Intake:
             replica = self._store.replica
             replica.begin_sweep()
             with ThreadPoolExecutor(1) as caller:
-                for answer in _ids_ahead(lane, caller):
+                for answer in lane.living(caller):
                     replica.add_sweep(answer.items)
             self.work.seen[side] = replica.swept()
             found = replica.sweep_result(self._line.entity, side)
@@ -236,10 +236,23 @@ class Intake:
         changes: Sequence[Change],
         *,
         forced: bool = False,
+    ) -> None:
+        self._look(side, lane, changes, forced=forced)
+        self._keep(side, lane)
+
+    def _look(
+        self,
+        side: Side,
+        lane: Lane,
+        changes: Sequence[Change],
+        *,
+        forced: bool,
         fetch: Fetch | None = None,
     ) -> None:
         for start in range(0, len(changes), PAGE):
             self._page(side, lane, changes[start : start + PAGE], forced, fetch or lane.fetch)
+            if len(self._taken[side]) >= ENOUGH:
+                self._keep(side, lane)
 
     def _news(self, side: Side, changes: Iterable[Change]) -> list[str]:
         """Uncoupled records of a page that will have to be fetched."""
@@ -270,22 +283,17 @@ class Intake:
         latest = {change.id: change for change in changes}
         known = self._known(side, latest, forced=forced)
         wanted: list[str] = []
-        gone: list[str] = []
         for record, change in latest.items():
             if record in known.coupled:
                 self._coupled(side, lane, change, known)
             elif change.gone:
-                gone.append(record)
+                self._taken[side].drop(record)
             elif known.idle(change):
                 self.work.echoes += 1
             else:
                 wanted.append(record)
-        fetched = fetch(wanted) if wanted else {}
-        if gone or fetched:
-            with transaction.atomic():
-                self._guard()
-                self._store.replica.remove(entity, side, gone)
-                self._replicate(side, lane, fetched, known.stuck)
+        if wanted:
+            self._replicate(side, lane, fetch(wanted), known.stuck)
         self._progress(f"reading {entity} from {lane.name}", len(latest))
 
     def _coupled(self, side: Side, lane: Lane, change: Change, known: _Known) -> None:
@@ -316,32 +324,42 @@ class Intake:
         stuck: Mapping[str, str],
     ) -> None:
         """Keep of uncoupled records what matching needs."""
-        entity = self._line.entity
-        rows: list[ReplicaRow] = []
-        done: list[str] = []
+        taken = self._taken[side]
         self.links.prepare(lane, fetched.values())
         for record, found in fetched.items():
             if isinstance(found, Gone):
-                self._store.replica.remove(entity, side, [record])
-                done.append(record)
+                taken.drop(record)
                 continue
             self.work.read += 1
             if record in stuck and stuck[record] == found.version:
                 continue
-            row = self._row(side, lane, found)
-            if row is not None:
-                rows.append(row)
-                done.append(record)
-        self._store.replica.put(rows)
-        self._keep(side, lane)
-        self._store.inbox.done_waiting(entity, side, done)
+            try:
+                taken.keep(*self._row(side, lane, found))
+            except BadValue as error:
+                taken.report(found, error)
 
     def _keep(self, side: Side, lane: Lane) -> None:
+        """Bring what was read to the store."""
+        taken, self._taken[side] = self._taken[side], Taken()
+        if not taken:
+            return
+        entity = self._line.entity
+        with transaction.atomic():
+            self._guard()
+            self._store.replica.remove(entity, side, taken.gone)
+            self._store.replica.put(list(taken.rows.values()))
+            self._keep_mapped(side, lane, taken.mapped)
+            self._store.inbox.done_waiting(entity, side, [*taken.rows, *taken.gone])
+            for found, error in taken.bad.values():
+                self.bad(side, lane, found, error)
+
+    def _keep_mapped(
+        self, side: Side, lane: Lane, mapped: Mapping[str, Mapping[str, Any]]
+    ) -> None:
         """What was mapped is there for the plan, which looks at it when all is read and matched.
 
         Not where records of the entity point to others of it: these are coupled by then, perhaps.
         """
-        mapped, self._mapped[side] = self._mapped[side], {}
         if mapped and self._line.entity not in lane.mapper.references.values():
             if not self._keeps:
                 self._store.replica.begin_mapped()
@@ -352,16 +370,14 @@ class Intake:
         """The canonical values of those of these records that were mapped while reading."""
         return self._store.replica.mapped(side, records) if self._keeps else {}
 
-    def _row(self, side: Side, lane: Lane, found: Record) -> ReplicaRow | None:
+    def _row(
+        self, side: Side, lane: Lane, found: Record
+    ) -> tuple[ReplicaRow, Mapping[str, Any]]:
+        """What matching needs of a record, and the record mapped; raises `BadValue`."""
         entity = self._line.entity
-        try:
-            canonical = lane.mapper.get(
-                found, self.links.resolve(side), country_of=self.links.country_of
-            )
-        except BadValue as error:
-            self.bad(side, lane, found, error)
-            return None
-        self._mapped[side][found.id] = canonical
+        canonical = lane.mapper.get(
+            found, self.links.resolve(side), country_of=self.links.country_of
+        )
         traits = features(entity, canonical)
         keys = tuple((key, key.partition(":")[0] in STRONG_KEYS) for key in block_keys(traits))
         within = self._line.rule.match.within
@@ -369,7 +385,7 @@ class Intake:
             parent = canonical.get(within)
             bound = parent.coupling if isinstance(parent, Ref) else None
             keys = ((f"within:{bound}", True),) if bound else ()
-        return ReplicaRow(
+        row = ReplicaRow(
             entity=entity,
             side=side,
             record=found.id,
@@ -379,6 +395,7 @@ class Intake:
             features=_encoder.encode(traits),
             keys=keys,
         )
+        return row, canonical
 
     def bad(self, side: Side, lane: Lane, found: Record, error: BadValue) -> None:
         """A record whose content cannot be mapped: counted, and quarantined the second time."""
@@ -406,17 +423,13 @@ def put_back(line: Line, side: Side) -> str:
     )
 
 
-def _ids_ahead(lane: Lane, caller: Executor) -> Iterator[IdPage]:
-    """All pages of ids: the next is read while this one is kept."""
-    coming: Future[IdPage] | None = caller.submit(lane.connector.ids, lane.resource, None)
-    while coming:
-        answer = coming.result()
-        coming = (
-            caller.submit(lane.connector.ids, lane.resource, answer.next)
-            if answer.next is not None
-            else None
-        )
-        yield answer
+def _read(lane: Lane, since: str | None, many: int) -> list[ChangePage]:
+    """At most that many pages of changes."""
+    pages: list[ChangePage] = []
+    while len(pages) < many and (not pages or pages[-1].more):
+        since = pages[-1].cursor if pages else since
+        pages.append(lane.connector.changes(lane.resource, since, PAGE))
+    return pages
 
 
 def _echo(change: Change, version: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from koppel.connectors.base import (
     Connector,
     FieldInfo,
     Gone,
+    IdPage,
     Linking,
     Record,
     Resource,
@@ -74,6 +76,18 @@ class Lane:
                 )
             found.update(answer)
         return found
+
+    def living(self, caller: Executor) -> Iterator[IdPage]:
+        """All pages of ids and versions: `caller` reads the next while this one is worked on."""
+        coming: Future[IdPage] | None = caller.submit(self.connector.ids, self.resource, None)
+        while coming:
+            answer = coming.result()
+            coming = (
+                caller.submit(self.connector.ids, self.resource, answer.next)
+                if answer.next is not None
+                else None
+            )
+            yield answer
 
 
 @dataclass

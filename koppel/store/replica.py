@@ -242,6 +242,11 @@ class ReplicaStore:
             cursor.execute("SELECT COUNT(*) FROM sweep")
             return int(cursor.fetchone()[0])
 
+    def swept_versions(self, records: Iterable[str]) -> dict[str, str]:
+        """Record -> version, for those of these records that the sweep saw."""
+        sql = "SELECT record, version FROM sweep WHERE record IN ({ids})"
+        return dict(bulk.select(sql, records))
+
     def sweep_result(self, entity: str, side: Side) -> Swept:
         """What the sweep came to, beside the couplings and the uncoupled records.
 

@@ -211,6 +211,14 @@ class RunStore:
             if len(rows) < page:
                 return
 
+    def planned(self, run: Run) -> dict[str, int]:
+        """Entity -> how many of its steps are still to be carried out."""
+        sql = (
+            "SELECT entity, COUNT(*) FROM store_step WHERE run_id = %s AND state = 'planned'"
+            " GROUP BY entity"
+        )
+        return dict(bulk.ask(sql, run.id))
+
     def mark_steps(self, run: Run, numbers: Iterable[int], state: str, message: str = "") -> None:
         """Set the state of steps."""
         bulk.update(
