@@ -58,8 +58,7 @@ def measure(size: int) -> dict[str, Any]:
         "ordered_seconds": round(ordered, 2),
         "ordered_ratio": round(ordered / done.seconds, 3),
         "calls": {
-            side: {name: remote.calls(name) for name in ASKED}
-            for side, remote in remotes.items()
+            side: {name: remote.calls(name) for name in ASKED} for side, remote in remotes.items()
         },
         "peak_mb": round(peak_mb(), 1),
     }

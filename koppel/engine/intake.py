@@ -30,7 +30,7 @@ from koppel.sync.match import block_keys, features
 from koppel.sync.rule import SIDES, Side
 
 PAGE = 200
-AHEAD = 4
+AHEAD = 5
 """Pages that are read before they are needed: now and then a page takes longer than a call."""
 
 _encoder = msgspec.msgpack.Encoder()
@@ -39,6 +39,12 @@ Fetch = Callable[[Sequence[str]], Mapping[str, Record | Gone]]
 
 _ONE: dict[Side, frozenset[Side]] = {side: frozenset((side,)) for side in SIDES}
 _BOTH: frozenset[Side] = frozenset(SIDES)
+
+Mapped = Mapping[str, dict[str, Any]]
+"""Record -> its canonical values."""
+
+Draft = Callable[[Side, Sequence[ReplicaRow], Mapped], None]
+"""Plans records of a side as soon as they are in the store."""
 
 Progress = Callable[[str, int], None]
 """Called with what is going on and how many records that concerned so far."""
@@ -78,6 +84,8 @@ class _Known:
     replicas: Mapping[str, tuple[str, bool]]
     stuck: Mapping[str, str]
     forced: bool
+    own: bool = False
+    """All replicas are of this very run: a fresh one is not to be read again."""
 
     def idle(self, change: Change) -> bool:
         """An uncoupled record that is what it was when it was last dealt with."""
@@ -86,7 +94,9 @@ class _Known:
         known = self.replicas.get(change.id)
         # A fresh row was read for a plan that was never carried out: what that plan would
         # have coupled is not so, hence its links have to be looked up anew.
-        return not self.forced and known is not None and not known[1] and _echo(change, known[0])
+        if self.forced or known is None or (known[1] and not self.own):
+            return False
+        return _echo(change, known[0])
 
 
 class Intake:
@@ -116,6 +126,13 @@ class Intake:
         self._taken: dict[Side, Taken] = {side: Taken() for side in SIDES}
         self._keeps = False
         self._given: Given = {}
+        self._drafts: tuple[Side, Draft] | None = None
+        self.unsteady = False
+        """A record that was in the store was read again, or went."""
+
+    def draft(self, side: Side, draft: Draft) -> None:
+        """Hand records of this side over as soon as they are kept; nothing is known of any yet."""
+        self._drafts = side, draft
 
     def changes(self, sides: Collection[Side] = SIDES) -> Work:
         """Everything since the cursors of these sides, and what waits on either."""
@@ -274,6 +291,7 @@ class Intake:
             ),
             stuck={} if forced else self._store.inbox.quarantined(entity, side, records),
             forced=forced,
+            own=self._drafts is not None,
         )
 
     def _page(
@@ -286,10 +304,13 @@ class Intake:
         for record, change in latest.items():
             if record in known.coupled:
                 self._coupled(side, lane, change, known)
-            elif change.gone:
-                self._taken[side].drop(record)
-            elif known.idle(change):
+                continue
+            if not change.gone and known.idle(change):
                 self.work.echoes += 1
+                continue
+            self.unsteady |= record in known.replicas
+            if change.gone:
+                self._taken[side].drop(record)
             else:
                 wanted.append(record)
         if wanted:
@@ -352,10 +373,10 @@ class Intake:
             self._store.inbox.done_waiting(entity, side, [*taken.rows, *taken.gone])
             for found, error in taken.bad.values():
                 self.bad(side, lane, found, error)
+        if self._drafts and self._drafts[0] == side and not self.unsteady:
+            self._drafts[1](side, list(taken.rows.values()), taken.mapped)
 
-    def _keep_mapped(
-        self, side: Side, lane: Lane, mapped: Mapping[str, Mapping[str, Any]]
-    ) -> None:
+    def _keep_mapped(self, side: Side, lane: Lane, mapped: Mapped) -> None:
         """What was mapped is there for the plan, which looks at it when all is read and matched.
 
         Not where records of the entity point to others of it: these are coupled by then, perhaps.
@@ -370,9 +391,7 @@ class Intake:
         """The canonical values of those of these records that were mapped while reading."""
         return self._store.replica.mapped(side, records) if self._keeps else {}
 
-    def _row(
-        self, side: Side, lane: Lane, found: Record
-    ) -> tuple[ReplicaRow, Mapping[str, Any]]:
+    def _row(self, side: Side, lane: Lane, found: Record) -> tuple[ReplicaRow, dict[str, Any]]:
         """What matching needs of a record, and the record mapped; raises `BadValue`."""
         entity = self._line.entity
         canonical = lane.mapper.get(

@@ -9,7 +9,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from koppel.connectors.base import Gone, Record
-from koppel.engine.intake import Intake, Progress, Work
+from koppel.engine.drafts import drafts_hold
+from koppel.engine.intake import Intake, Mapped, Progress, Work
 from koppel.engine.lines import Lane, Line, contents
 from koppel.engine.pairing import pair
 from koppel.engine.returning import left_alone, returned
@@ -18,7 +19,7 @@ from koppel.model import Ref
 from koppel.store import Store
 from koppel.store.bulk import chunks
 from koppel.store.models import Run
-from koppel.store.values import CouplingRow, FormerPair, PlannedStep, StepBody
+from koppel.store.values import CouplingRow, FormerPair, PlannedStep, ReplicaRow, StepBody
 from koppel.sync.decide import WHOLE, decide
 from koppel.sync.identity import another
 from koppel.sync.rule import SIDES, Side, holds, other
@@ -50,19 +51,31 @@ class Planner:
         self._progress = progress
         self._new_id = new_id
         self._again = again or {}
-        self._number = store.runs.next_number(run)
+        self._first = self._number = store.runs.next_number(run)
         self._page: list[PlannedStep] = []
         self._followed: set[tuple[Side, str]] = set()
         self._beside: Mapping[Side, set[str]] = {}
         self._used: set[tuple[Side, str]] = set()
         self._single: set[tuple[Side, str]] = set()
         """Records that were to be coupled, and whose partner is gone."""
-        self._mapped: dict[Side, Mapping[str, dict[str, Any]]] = {}
+        self._drafted: Side | None = None
+        self._mapped: dict[Side, Mapped] = {}
         """What is known of the canonical values of the new records of a page."""
         self.counts: dict[str, int] = {}
 
+    def draft(self, side: Side, rows: Sequence[ReplicaRow], mapped: Mapped) -> None:
+        """Plan new records of a side while others are read; `plan` looks whether that holds."""
+        self._drafted = side
+        self._mapped = {side: mapped}
+        self._create_page(side, rows)
+
     def plan(self, work: Work) -> dict[str, int]:
         """All steps, into the store; how many of each kind."""
+        if self._drafted is not None:
+            if drafts_hold(self._store, self._intake, self._line.entity, self._drafted):
+                self._flush()
+                return self.counts
+            self._discard()
         self._beside = work.beside
         for ids in chunks(work.touched, PAGE):
             self._touched(ids, work)
@@ -83,6 +96,13 @@ class Planner:
             left = [record for record in records if (side, record) not in self._used]
             self._store.replica.remove(self._line.entity, side, left)
         return self.counts
+
+    def _discard(self) -> None:
+        self._store.runs.drop_steps(self._run, self._first)
+        self._drafted = None
+        self._page = []
+        self._number = self._first
+        self.counts = {}
 
     def _is_beside(self, side: Side, record: str) -> bool:
         return record in self._beside.get(side, ())
@@ -397,22 +417,29 @@ class Planner:
 
     def _create(self, side: Side) -> None:
         """Fresh records of `side` that match nothing: made on the other side if the rule allows."""
-        inbox, pairs = self._store.inbox, self._store.pairs
         for page in self._store.replica.fresh(self._line.entity, side, PAGE):
             records = [row.record for row in page]
-            held = pairs.paired(side, records)
+            held = self._store.pairs.paired(side, records)
             held -= {record for here, record in self._single if here == side}
-            held |= inbox.under_review(self._line.entity, side, records)
             held |= self._store.couplings.versions(self._line.entity, side, records).keys()
             self._mapped = {side: self._intake.mapped(side, set(records) - held)}
-            for row in page:
-                if (
-                    row.record not in held
+            self._create_page(
+                side,
+                [
+                    row
+                    for row in page
+                    if row.record not in held
                     and not self._is_beside(side, row.record)
                     and (side, row.record) not in self._followed
-                    and isinstance(row.content, Record)
-                ):
-                    self._create_one(side, row.content)
+                ],
+            )
+
+    def _create_page(self, side: Side, rows: Sequence[ReplicaRow]) -> None:
+        records = [row.record for row in rows]
+        held = self._store.inbox.under_review(self._line.entity, side, records)
+        for row in rows:
+            if row.record not in held and isinstance(row.content, Record):
+                self._create_one(side, row.content)
 
     def _create_one(self, side: Side, content: Record) -> None:
         lane = self._line.lanes[side]

@@ -16,6 +16,7 @@ from koppel.connectors.base import Connector, Health, Record
 from koppel.engine import seen
 from koppel.engine.ahead import Given, ReadAhead
 from koppel.engine.collector import relieve_collector
+from koppel.engine.drafts import side_to_draft
 from koppel.engine.executor import Again, Boundary, Executor, Pool, no_boundary, recover_open
 from koppel.engine.intake import Intake, Progress, Work, put_back
 from koppel.engine.lines import Connect, Line, Lines
@@ -242,12 +243,17 @@ class Engine:
         cursors: list[list[str]] = []
         drift = self.lines.drift(lines)
         for line in lines:
-            intake = self._take_in(run, line, selection, sweep, connections, given or {})
+            intake = self._intake(run, line)
+            planner = self._planner(run, line, intake)
+            everything = selection is None and connections is None
+            if everything and (side := side_to_draft(self.store, line)):
+                intake.draft(side, planner.draft)
+            self._take_in(run, intake, line, selection, sweep, connections, given or {})
             work = intake.work
             if any(_ENDS & counts.get(parent, {}).keys() for parent in line.parents):
                 # A child that was refused for want of its parent waits for another one by now.
                 intake.failed_before()
-            made = self._steps(run, line, intake)
+            made = planner.plan(work)
             counts[line.entity] = {**made, "read": work.read, "echoes": work.echoes}
             cursors += [[line.entity, side, value] for side, value in work.cursors.items()]
             reasons += check_guards(line.rule.guards, self._counts(line, made, work))
@@ -266,13 +272,13 @@ class Engine:
     def _take_in(
         self,
         run: Run,
+        intake: Intake,
         line: Line,
         selection: Selection | None,
         sweep: bool,
         connections: Collection[str] | None,
         given: Given,
-    ) -> Intake:
-        intake = self._intake(run, line)
+    ) -> None:
         if selection is not None:
             chosen = selection.get(line.entity, {})
             # Who names a record wants it in step now, also with what no poll has found yet.
@@ -295,7 +301,6 @@ class Engine:
         for side in line.lanes:
             if side not in last and self.store.replica.any_fresh(line.entity, other(side)):
                 intake.newcomers([side])
-        return intake
 
     def _intake(self, run: Run, line: Line) -> Intake:
         guard = self._leases.guard
@@ -318,8 +323,8 @@ class Engine:
                 sides.append(side)
         return sides
 
-    def _steps(self, run: Run, line: Line, intake: Intake) -> dict[str, int]:
-        planner = Planner(
+    def _planner(self, run: Run, line: Line, intake: Intake) -> Planner:
+        return Planner(
             self.store,
             line,
             run,
@@ -328,7 +333,6 @@ class Engine:
             new_id=self._new_id,
             again=self._again,
         )
-        return planner.plan(intake.work)
 
     def _counts(self, line: Line, made: Mapping[str, int], work: Work) -> PlanCounts:
         creates: dict[Side, int] = {side: made.get(f"create:{side}", 0) for side in SIDES}
@@ -405,7 +409,7 @@ class Engine:
                     if entity == line.entity
                 }
                 intake.only(chosen)
-                self._steps(run, line, intake)
+                self._planner(run, line, intake).plan(intake.work)
                 self._apply(run, [line], {})
             owing = {}
 

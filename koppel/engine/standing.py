@@ -17,7 +17,7 @@ from koppel.store.models import Run
 from koppel.store.runs import Source
 from koppel.sync.rule import Side
 
-_MANY = 1000
+MANY = 1000
 """Of fewer steps each record is fetched: a few calls, whatever the system holds."""
 
 _Place = tuple[str, Side]
@@ -34,7 +34,7 @@ def moved_since(
     swept = {
         (entity, side)
         for entity, side in lanes
-        if planned.get(entity, 0) >= max(_MANY, _known(store, entity, side) / 2)
+        if planned.get(entity, 0) >= max(MANY, _known(store, entity, side) / 2)
     }
     moved: list[str] = []
     with pool(1) as caller:

@@ -6,7 +6,6 @@ index, and each transaction writes every page of the index that it touched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from koppel.connectors.base import Record
@@ -22,14 +21,14 @@ class Taken:
 
     def __init__(self) -> None:
         self.rows: dict[str, ReplicaRow] = {}
-        self.mapped: dict[str, Mapping[str, Any]] = {}
+        self.mapped: dict[str, dict[str, Any]] = {}
         self.gone: set[str] = set()
         self.bad: dict[str, tuple[Record, BadValue]] = {}
 
     def __len__(self) -> int:
         return len(self.rows) + len(self.gone) + len(self.bad)
 
-    def keep(self, row: ReplicaRow, canonical: Mapping[str, Any]) -> None:
+    def keep(self, row: ReplicaRow, canonical: dict[str, Any]) -> None:
         """A record that can be matched."""
         self._forget(row.record)
         self.rows[row.record] = row

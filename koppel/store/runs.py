@@ -154,6 +154,10 @@ class RunStore:
             ],
         )  # fmt: skip
 
+    def drop_steps(self, run: Run, first: int) -> None:
+        """Forget the steps of a plan in the making, from this number on."""
+        bulk.tell("DELETE FROM store_step WHERE run_id = %s AND number >= %s", run.id, first)
+
     def next_number(self, run: Run) -> int:
         """The number of the next step."""
         sql = "SELECT COALESCE(MAX(number), 0) + 1 FROM store_step WHERE run_id = %s"
@@ -217,7 +221,7 @@ class RunStore:
             "SELECT entity, COUNT(*) FROM store_step WHERE run_id = %s AND state = 'planned'"
             " GROUP BY entity"
         )
-        return dict(bulk.ask(sql, run.id))
+        return {str(entity): int(many) for entity, many in bulk.ask(sql, run.id)}
 
     def mark_steps(self, run: Run, numbers: Iterable[int], state: str, message: str = "") -> None:
         """Set the state of steps."""
