@@ -13,6 +13,7 @@ from koppel.connectors.tryton.rpc import TrytonSession
 from lab.system import Running, free_port
 from lab.tryton import TrytonLab
 from tests.live.creme_listener import Listener
+from tests.live.tryton_inside import session
 
 pytestmark = pytest.mark.tryton
 
@@ -40,17 +41,6 @@ def koppel(port: int) -> Iterator[Listener]:
     listener.open()
     yield listener
     listener.close()
-
-
-def session(running: Running, name: str, password: str) -> TrytonSession:
-    return TrytonSession(running.url, running.koppel["database"], name, password, name="tryton")
-
-
-@pytest.fixture(scope="module")
-def admin(running: Running) -> Iterator[TrytonSession]:
-    made = session(running, *running.admin)
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

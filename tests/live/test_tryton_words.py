@@ -20,6 +20,7 @@ from koppel.connectors.tryton.rpc import TrytonSession
 from koppel.processes.refusals import explain
 from lab.system import ROOT, Running, free_port
 from lab.tryton import DATABASE, TrytonLab
+from tests.live.tryton_inside import session
 
 pytestmark = pytest.mark.tryton
 
@@ -47,17 +48,6 @@ def running(instance: str) -> Iterator[Running]:
     lab.reset(instance, "bare")
     yield lab.start(instance, "bare", koppel_url=f"http://127.0.0.1:{free_port()}")
     lab.stop(instance)
-
-
-def session(running: Running, name: str, password: str) -> TrytonSession:
-    return TrytonSession(running.url, running.koppel["database"], name, password, name="tryton")
-
-
-@pytest.fixture(scope="module")
-def admin(running: Running) -> Iterator[TrytonSession]:
-    made = session(running, *running.admin)
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")
