@@ -435,9 +435,8 @@ def _allowed(place: str) -> str:
 
 
 def in_language(text: str) -> str:
-    """A sentence of the engine in the language that is active."""
-    language = get_language() or "en"
-    return text if language.startswith("en") else _translated(text, language)
+    """A sentence of the engine in the language that is active, with its fields by their labels."""
+    return _translated(text, get_language() or "en")
 
 
 @lru_cache(maxsize=4096)

@@ -69,8 +69,30 @@ from koppel.web.sentences import PATTERNS, in_language  # noqa: E402
 def test_a_sentence_is_shown_in_german(said: str, shown: str) -> None:
     with translation.override("de"):
         assert in_language(said) == shown
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "Both sides changed 'email'; a person decides.",
+            "Both sides changed 'E-mail'; a person decides.",
+        ),
+        (
+            "Read QUO-1: 2 lines, net 1020.00, gross 1213.8 EUR.",
+            "Read QUO-1: 2 lines, net 1,020.00, gross 1,213.80 EUR.",
+        ),
+        (
+            "The order S-00001 is processing in the ERP.",
+            "The order S-00001 is confirmed in the ERP.",
+        ),
+        ("0.71: similar name (83%); other town", "0.71: similar name (83%); other town"),
+        ("What a system said itself.", "What a system said itself."),
+    ],
+)
+def test_a_sentence_is_shown_in_english_with_labels(said: str, shown: str) -> None:
     with translation.override("en"):
-        assert in_language(said) == said
+        assert in_language(said) == shown
 
 
 def test_every_pattern_can_be_filled_in_german() -> None:
