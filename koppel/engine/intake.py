@@ -369,12 +369,14 @@ class Intake:
             self._guard()
             self._store.replica.remove(entity, side, taken.gone)
             self._store.replica.put(list(taken.rows.values()))
-            self._keep_mapped(side, lane, taken.mapped)
+            drafts = self._drafts if not self.unsteady else None
+            if drafts is None or drafts[0] != side:
+                self._keep_mapped(side, lane, taken.mapped)
             self._store.inbox.done_waiting(entity, side, [*taken.rows, *taken.gone])
             for found, error in taken.bad.values():
                 self.bad(side, lane, found, error)
-        if self._drafts and self._drafts[0] == side and not self.unsteady:
-            self._drafts[1](side, list(taken.rows.values()), taken.mapped)
+            if drafts is not None and drafts[0] == side:
+                drafts[1](side, list(taken.rows.values()), taken.mapped)
 
     def _keep_mapped(self, side: Side, lane: Lane, mapped: Mapped) -> None:
         """What was mapped is there for the plan, which looks at it when all is read and matched.

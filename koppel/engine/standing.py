@@ -7,7 +7,7 @@ the bytes and tells the same: which version a record has, and whether it is ther
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 
 from koppel.connectors.base import Gone, Record
@@ -18,7 +18,7 @@ from koppel.store.runs import Source
 from koppel.sync.rule import Side
 
 MANY = 1000
-"""Of fewer steps each record is fetched: a few calls, whatever the system holds."""
+"""Of fewer records each is fetched: a few calls, whatever the system holds."""
 
 _Place = tuple[str, Side]
 _Page = dict[str, Source]
@@ -31,55 +31,52 @@ def moved_since(
     """The labels of the steps of which a record has another version by now, or is gone."""
     lanes = {(line.entity, side): lane for line in lines for side, lane in line.lanes.items()}
     planned = store.runs.planned(run)
-    swept = {
-        (entity, side)
-        for entity, side in lanes
-        if planned.get(entity, 0) >= max(MANY, _known(store, entity, side) / 2)
-    }
-    moved: list[str] = []
+    swept = [
+        place
+        for place in sorted(lanes)
+        if planned.get(place, 0) >= max(MANY, _known(store, place) / 2)
+    ]
     with pool(1) as caller:
-        moved += _fetched(store, run, lanes, caller, swept)
-        for place in sorted(swept):
-            moved += _swept(store, run, place, lanes[place], caller)
+        moved = _moved(store, run, lanes, caller, swept[0] if swept else None, swept)
+        for place in swept[1:]:
+            moved += _moved(store, run, {place: lanes[place]}, caller, place, swept)
     return moved
 
 
-def _known(store: Store, entity: str, side: Side) -> int:
+def _known(store: Store, place: _Place) -> int:
+    entity, side = place
     return store.replica.count(entity, side, coupled=False) + store.couplings.count(entity)
 
 
-def _fetched(
+def _moved(
     store: Store,
     run: Run,
-    lanes: dict[_Place, Lane],
+    lanes: Mapping[_Place, Lane],
     caller: Executor,
-    swept: set[_Place],
+    swept: _Place | None,
+    elsewhere: Container[_Place],
 ) -> list[str]:
-    """A page is read from the systems while the next one is taken from the store."""
+    """Of these lanes: one of them swept, the others fetched, but for those swept `elsewhere`.
+
+    A page is read from the systems while the next one is taken from the store.
+    """
+    if swept is not None:
+        store.replica.begin_sweep()
+        for answer in lanes[swept].living(caller):
+            store.replica.add_sweep(answer.items)
     moved: list[str] = []
     before = None
     for place, page in _pages(store, run):
-        if place in swept:
-            continue
-        coming = caller.submit(lanes[place].fetch, page), page
-        if before is not None:
-            moved += _moved(before[0].result(), before[1])
-        before = coming
-    if before is not None:
-        moved += _moved(before[0].result(), before[1])
-    return moved
-
-
-def _swept(store: Store, run: Run, place: _Place, lane: Lane, caller: Executor) -> list[str]:
-    """What is in the plan and not among the living, or there in another version."""
-    store.replica.begin_sweep()
-    for answer in lane.living(caller):
-        store.replica.add_sweep(answer.items)
-    moved: list[str] = []
-    for here, page in _pages(store, run):
-        if here == place:
+        if place == swept:
             now = store.replica.swept_versions(page)
             moved += [one.label for one in page.values() if now.get(one.id) != one.version]
+        elif place in lanes and place not in elsewhere:
+            coming = caller.submit(lanes[place].fetch, page), page
+            if before is not None:
+                moved += _fetched(before[0].result(), before[1])
+            before = coming
+    if before is not None:
+        moved += _fetched(before[0].result(), before[1])
     return moved
 
 
@@ -91,7 +88,7 @@ def _pages(store: Store, run: Run) -> Iterator[tuple[_Place, _Page]]:
         yield from places.items()
 
 
-def _moved(found: dict[str, Record | Gone], page: _Page) -> list[str]:
+def _fetched(found: dict[str, Record | Gone], page: _Page) -> list[str]:
     return [
         source.label
         for record, source in page.items()

@@ -215,13 +215,16 @@ class RunStore:
             if len(rows) < page:
                 return
 
-    def planned(self, run: Run) -> dict[str, int]:
-        """Entity -> how many of its steps are still to be carried out."""
+    def planned(self, run: Run) -> dict[tuple[str, Side], int]:
+        """Entity and side -> how many records of it the steps are about that are to be done."""
         sql = (
-            "SELECT entity, COUNT(*) FROM store_step WHERE run_id = %s AND state = 'planned'"
-            " GROUP BY entity"
+            "SELECT entity, COUNT(crm_id), COUNT(erp_id) FROM store_step"
+            " WHERE run_id = %s AND state = 'planned' GROUP BY entity"
         )
-        return {str(entity): int(many) for entity, many in bulk.ask(sql, run.id)}
+        found: dict[tuple[str, Side], int] = {}
+        for entity, crm, erp in bulk.ask(sql, run.id):
+            found |= {(entity, "crm"): crm, (entity, "erp"): erp}
+        return found
 
     def mark_steps(self, run: Run, numbers: Iterable[int], state: str, message: str = "") -> None:
         """Set the state of steps."""

@@ -16,6 +16,7 @@ from msgspec import Struct
 from stdnum import get_cc_module
 
 from koppel.model import EXTRA
+from koppel.model.vat import eu_vat
 from koppel.sync.names import (
     company_name,
     listed,
@@ -27,7 +28,6 @@ from koppel.sync.names import (
 )
 
 _ean: Any = import_module("stdnum.ean")
-_EU_VAT: Any = get_cc_module("eu", "vat")
 _SWISS_UID: Any = get_cc_module("ch", "uid")
 _NORWEGIAN: Any = get_cc_module("no", "orgnr")
 
@@ -195,7 +195,7 @@ def vat_id(text: str, country: str = "") -> tuple[str, bool]:
         return plain, bool(_NORWEGIAN.is_valid(plain[2:]))
     if plain.startswith("GR"):
         plain = "EL" + plain[2:]
-    return plain, bool(_EU_VAT.is_valid(plain))
+    return plain, eu_vat(plain) is not None
 
 
 def _domains(mail: str, website: str) -> tuple[str, ...]:

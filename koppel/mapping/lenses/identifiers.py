@@ -14,6 +14,7 @@ from stdnum.exceptions import ValidationError
 from koppel.mapping.faults import BadValue
 from koppel.mapping.lens import TEXTUAL, Context, Factory, Lens, Options
 from koppel.mapping.lenses.plain import collapsed, text_of
+from koppel.model.vat import UNION, eu_vat
 
 _SEPARATORS = re.compile(r"[\s.\-/,·]+")
 _PREFIX_OF = {"GR": "EL", "XI": "XI"}
@@ -59,6 +60,8 @@ def _checked(squeezed: str) -> str | None:
     if prefix == "NO":
         digits = squeezed[2:].removesuffix("MVA")
         return f"NO{digits}MVA" if _valid("no", "mva", f"{digits}MVA") else None
+    if prefix in UNION:
+        return eu_vat(squeezed)
     module = _module(_COUNTRY_OF.get(prefix, prefix).lower(), "vat")
     if module is None:
         return None
