@@ -15,7 +15,7 @@ from koppel.connectors import registry
 from koppel.connectors.base import Connector, Health, Record
 from koppel.engine import seen
 from koppel.engine.ahead import Given, ReadAhead
-from koppel.engine.collector import relieve_collector
+from koppel.engine.interpreter import tune_interpreter
 from koppel.engine.drafts import side_to_draft
 from koppel.engine.executor import Again, Boundary, Executor, Pool, no_boundary, recover_open
 from koppel.engine.intake import Intake, Progress, Work, put_back
@@ -449,7 +449,7 @@ class Engine:
 
         `TryLater` where another Koppel still is at work on one of them after `patience`.
         """
-        relieve_collector()
+        tune_interpreter()
         pairs = self.lines.pairs()
         chosen = [
             pair
