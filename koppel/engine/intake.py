@@ -166,7 +166,9 @@ class Intake:
             news = [self._news(side, page.changes) for page in pages]
             fetching = [caller.submit(lane.fetch, new) if new else None for new in news]
             last = pages[-1]
-            coming = caller.submit(_read, lane, last.cursor, AHEAD) if last.more else None
+            # A few at first, so that work can begin.
+            many = min(AHEAD, 2 * len(pages))
+            coming = caller.submit(_read, lane, last.cursor, many) if last.more else None
             yield from ready
             ready = [
                 (page, _fetch_with(caller, lane, fetched))

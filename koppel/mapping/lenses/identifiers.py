@@ -47,6 +47,9 @@ def vat_number(written: str, region: str | None) -> tuple[str | None, bool]:
     if not squeezed:
         return None, True
     prefix = _PREFIX_OF.get(region, region) if region is not None else ""
+    if prefix and prefix != "FR" and squeezed.startswith(prefix):
+        # It has its prefix; but a French number may go on with the same two letters.
+        return squeezed, False
     found = _checked(prefix + squeezed)
     return (found, True) if found is not None else (squeezed, False)
 
