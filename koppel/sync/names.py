@@ -14,13 +14,20 @@ from unidecode import unidecode
 
 _DIGRAPH = re.compile(r"([aou])e+|(a)a+")
 _WORD = re.compile(r"[a-z0-9&+]+")
+_FOREIGN = re.compile(r"[^\x00-\x7f]+")
+"""Each by itself: a name has one or two letters that are not plain, mostly the same few."""
+_plain_letters = lru_cache(maxsize=4096)(unidecode)
+
+
+def _written_out(found: re.Match[str]) -> str:
+    return _plain_letters(found[0])
 
 
 def fold(text: str) -> str:
     """Lower case, plain letters; umlauts written out and umlauts left out come to the same."""
     plain = text.casefold()
     if not plain.isascii():
-        plain = unidecode(plain).lower()
+        plain = _FOREIGN.sub(_written_out, plain).lower()
     return _DIGRAPH.sub(r"\1\2", plain)
 
 
