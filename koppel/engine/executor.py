@@ -53,6 +53,8 @@ from koppel.sync.state import FieldNotice
 
 PAGE = 400
 """At most that many steps are settled together."""
+READ = 50
+"""Steps that are taken from the store at once: less than a page, for a system waits meanwhile."""
 WRITES = 60
 """At least that many writes to a system that takes them one by one make a page."""
 
@@ -142,7 +144,8 @@ class Executor:
         """Steps of one entity each, as many as fill whole batches of the systems they go to."""
         steps: list[PlannedStep] = []
         left: dict[Side, int] = {}
-        for step in chain.from_iterable(self._store.runs.steps(self._run, state="planned")):
+        pages = self._store.runs.steps(self._run, state="planned", page=READ)
+        for step in chain.from_iterable(pages):
             busy = [s for s in SIDES if s in step.body.writes or s in step.body.native]
             if steps and (
                 step.entity != steps[0].entity
