@@ -15,10 +15,10 @@ from koppel.connectors import registry
 from koppel.connectors.base import Connector, Health, Record
 from koppel.engine import seen
 from koppel.engine.ahead import Given, ReadAhead
-from koppel.engine.interpreter import tune_interpreter
 from koppel.engine.drafts import side_to_draft
 from koppel.engine.executor import Again, Boundary, Executor, Pool, no_boundary, recover_open
 from koppel.engine.intake import Intake, Progress, Work, put_back
+from koppel.engine.interpreter import tune_interpreter
 from koppel.engine.lines import Connect, Line, Lines
 from koppel.engine.planner import Planner, steps_of
 from koppel.engine.standing import moved_since
