@@ -35,8 +35,9 @@ def goals(figures: Mapping[str, Any]) -> list[Goal]:
     if one := figures.get("first_load"):
         name = f"first load of {one['records']:,}, {one['latency_ms']:.0f} ms a call"
         ratio, ordered = one["ratio"], one["ordered_ratio"]
-        found.append((f"{name}: 85 % of a loop of the same calls", f"{ratio:.0%}", ratio >= 0.85))
-        found.append(("... of one that reads all first", f"{ordered:.0%}", ordered >= 0.85))
+        told = f"{name}: 85 % of a loop of the same calls in the same order"
+        found.append((told, f"{ordered:.0%}", ordered >= 0.85))
+        found.append(("... of one that writes while it reads", f"{ratio:.0%}", ratio >= 0.85))
     if told := figures.get("latency"):
         found += [_latency_goal(told, rate) for rate in told["rates"]]
     if told := figures.get("workers"):
@@ -62,13 +63,13 @@ def _first_load(one: Mapping[str, Any]) -> Table:
             f"{one['seconds']:.1f}", f"{one['per_second']:,.0f}", f"{erp}", f"{crm}",
         ),
         (
-            "a loop of the same calls, both sides at once",
-            f"{one['loop_seconds']:.1f}", f"{one['loop_per_second']:,.0f}", f"{erp}", f"{crm}",
-        ),
-        (
-            "the same, all reading before all writing",
+            "a loop of the same calls in the same order",
             f"{one['ordered_seconds']:.1f}",
             f"{one['records'] / one['ordered_seconds']:,.0f}", f"{erp}", f"{crm}",
+        ),
+        (
+            "the same, both sides at once",
+            f"{one['loop_seconds']:.1f}", f"{one['loop_per_second']:,.0f}", f"{erp}", f"{crm}",
         ),
         ("of these, to read back what was written", "", "", f"{second['erp']}", f"{second['crm']}"),
     ]  # fmt: skip

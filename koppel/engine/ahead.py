@@ -47,7 +47,7 @@ class ReadAhead:
         self._coming: list[tuple[str, Side, dict[str, str], Future[dict[str, Record | Gone]]]] = []
         self._found: dict[tuple[str, Side, str], Early] = {}
 
-    def begin(self, pool: Executor, line: Line, busy: Sequence[Side]) -> None:
+    def begin(self, callers: Mapping[Side, Executor], line: Line, busy: Sequence[Side]) -> None:
         """Have the systems that are not busy read what the next run wants of them.
 
         `finish` must come before anybody else calls them again.
@@ -62,7 +62,9 @@ class ReadAhead:
             bases = {record: version for record, (_, version, _) in known.items() if version}
             if bases:
                 # With the trace and the subject of log lines, which belong to a thread otherwise.
-                reading = pool.submit(contextvars.copy_context().run, lane.fetch, list(bases))
+                reading = callers[side].submit(
+                    contextvars.copy_context().run, lane.fetch, list(bases)
+                )
                 self._coming.append((line.entity, side, bases, reading))
 
     def finish(self) -> None:

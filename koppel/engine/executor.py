@@ -4,8 +4,9 @@ Everything that a page of steps produced is settled in one transaction: outcomes
 base moves only if all writes of its step were read back; so a crash, a refusal or a lost answer
 leaves the old base, and the next run finds the same work again.
 
-While a system works on one page, the page before is settled and the page after is prepared and
-journalled; what is sent is journalled first all the same, and pages are settled in their order.
+While a system works on one page, the page before is settled and the page after is prepared,
+journalled and laid ready for its sender; what is sent is journalled first all the same, pages are
+sent and settled in their order, and none is sent after one that did not get through.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from __future__ import annotations
 import contextvars
 import hashlib
 import math
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import NoReturn
 
 from django.db import transaction
 
@@ -53,6 +55,8 @@ from koppel.sync.state import FieldNotice
 
 PAGE = 400
 """At most that many steps are settled together."""
+FLYING = 2
+"""Pages that are on their way at once: the next one waits with its sender while Koppel is busy."""
 READ = 50
 """Steps that are taken from the store at once: less than a page, for a system waits meanwhile."""
 WRITES = 60
@@ -87,6 +91,8 @@ class _Page:
     replaced: defaultdict[int, list[FieldNotice]] = field(default_factory=lambda: defaultdict(list))
     """Step -> what its writes may have replaced, though nothing proves that they were done."""
     away: TryLater | None = None
+    broken: bool = False
+    """Something went wrong on the way: what was journalled after it is not sent."""
     sending: list[Future[None]] = field(default_factory=list)
 
 
@@ -119,6 +125,8 @@ class Executor:
         self._boundary = boundary
         self._alive = alive
         self._guard = guard
+        self._callers: dict[Side, futures.Executor] = {}
+        self._over = False
         self.writes = 0
         self.owing: dict[tuple[str, Side, str], Record] = {}
         """Some of the records that the next pass looks at, as they were just read back."""
@@ -126,17 +134,20 @@ class Executor:
     def apply(self) -> None:
         """All planned steps of the run; raises `TryLater` where a system went away meanwhile."""
         # Leaving waits for what is on its way: no write may come after the run was closed.
-        with self._pool(2) as pool:
-            flying: _Page | None = None
-            for steps, line in self._pages():
-                if flying and _depends(line, flying.line):
-                    self._land(flying)
-                    flying = None
-                page = self._prepare(steps, line)
-                self._journal(page)
-                flying = self._send(pool, page, flying)
-            if flying:
+        with self._pool(1) as crm, self._pool(1) as erp:
+            self._callers = {"crm": crm, "erp": erp}
+            flying: deque[_Page] = deque()
+            try:
+                for steps, line in self._pages():
+                    if flying and _depends(line, flying[-1].line):
+                        self._land(flying)
+                    page = self._prepare(steps, line)
+                    self._journal(page)
+                    self._launch(page, flying)
                 self._land(flying)
+            except BaseException:
+                self._over = True
+                raise
             if self._ahead:
                 self._ahead.finish()
 
@@ -170,46 +181,58 @@ class Executor:
                     self._store.journal.intend(self._run, side, page.writes[side])
             self._boundary("intents journalled")
 
-    def _send(self, pool: futures.Executor, page: _Page, before: _Page | None) -> _Page:
-        """Start a page's writes once the answers to the page before are in, then settle that one.
+    def _launch(self, page: _Page, flying: deque[_Page]) -> None:
+        """Send a page, once few enough others are on their way, and settle what came back."""
+        back = None
+        # What is read ahead is read where nothing is written: one page at a time.
+        if len(flying) >= (1 if self._ahead else FLYING):
+            back = flying.popleft()
+            self._answers(back)
+            if back.away:
+                self._give_up(back, [*flying, page], back.away)
+        self._send(page, flying[-1] if flying else None)
+        flying.append(page)
+        if back:
+            self._settle(back)
 
-        Both sides at the same time: they are two systems, and each has one caller.
-        """
-        if before:
-            self._answers(before)
-            if before.away:
-                self._settle(before)
-                # Journalled and never sent: settled as what did not happen.
-                self._settle(page)
-                raise before.away
+    def _send(self, page: _Page, before: _Page | None) -> None:
+        """Both sides at the same time: they are two systems, and each has one caller."""
         if self._ahead:
             self._ahead.finish()
         page.sending = [
             # With the trace and the subject of log lines, which belong to a thread otherwise.
-            pool.submit(
-                contextvars.copy_context().run, self._send_side, page, page.line.lanes[side]
+            self._callers[side].submit(
+                contextvars.copy_context().run, self._send_side, page, side, before
             )
             for side in SIDES
             if page.writes[side]
         ]
         if self._ahead and page.sending:
-            self._ahead.begin(pool, page.line, [side for side in SIDES if page.writes[side]])
-        if before:
-            self._settle(before)
-        return page
+            self._ahead.begin(self._callers, page.line, [s for s in SIDES if page.writes[s]])
 
-    def _land(self, page: _Page) -> None:
-        """Wait for a page's answers and settle it; raises `TryLater` where a system went away."""
-        self._answers(page)
+    def _land(self, flying: deque[_Page]) -> None:
+        """Wait for all answers and settle the pages; raises `TryLater` where a system went away."""
+        while flying:
+            page = flying.popleft()
+            self._answers(page)
+            if page.away:
+                self._give_up(page, flying, page.away)
+            self._settle(page)
+
+    def _give_up(self, page: _Page, behind: Iterable[_Page], away: TryLater) -> NoReturn:
+        """Settle a page of which a system went away, and those behind it, sent or only journalled.
+
+        What was journalled and never sent is settled as what did not happen.
+        """
         self._settle(page)
-        if page.away:
-            raise page.away
+        for one in behind:
+            self._answers(one)
+            self._settle(one)
+        raise away
 
     def _answers(self, page: _Page) -> None:
         for future in page.sending:
             future.result()
-        for side in SIDES:
-            self._lost(page, page.line.lanes[side])
         if page.sending:
             self._boundary("answers received")
 
@@ -269,7 +292,21 @@ class Executor:
             fields = lane.mapper.put(step.body.writes[lane.side], current, links.locate(lane.side))
         return Update(resource=lane.resource, key=key, id=record, expected=expected, fields=fields)
 
-    def _send_side(self, page: _Page, lane: Lane) -> None:
+    def _send_side(self, page: _Page, side: Side, before: _Page | None) -> None:
+        """All batches of a page to one side, unless the page before it did not get through."""
+        if self._over or (before is not None and before.broken):
+            page.broken = True
+            return
+        lane = page.line.lanes[side]
+        try:
+            self._batches(page, lane)
+            self._lost(page, lane)
+        except BaseException:
+            page.broken = True
+            raise
+        page.broken |= page.away is not None
+
+    def _batches(self, page: _Page, lane: Lane) -> None:
         planned = page.writes[lane.side]
         size = max(1, lane.capabilities.max_write)
         for start in range(0, len(planned), size):
@@ -299,7 +336,9 @@ class Executor:
                 try:
                     recovered = lane.connector.recover(write)
                     if recovered is None:
-                        page.replaced[step.number] += perhaps_replaced(lane, step, write)
+                        found = perhaps_replaced(lane, step, write)
+                        # At once, for the other side's sender may be about the same step.
+                        page.replaced.setdefault(step.number, []).extend(found)
                 except TryLater as error:
                     page.away = error
                     return
