@@ -35,7 +35,8 @@ from koppel.processes.asked import AskedWatch
 from koppel.processes.orders import Orders
 from koppel.processes.settings import KIND, NAME, shipped_settings
 from koppel.store import Store
-from koppel.store.models import Conflict, Process
+from koppel.store.models import Conflict
+from koppel.store.order_models import Process
 from koppel.testing.generated import crm_fields, erp_fields, partners
 from koppel.testing.sales import QUOTE, SALE, SalesSystem, sales_crm
 from lab.postgres import Postgres

@@ -18,7 +18,7 @@ from koppel.processes.orders import Orders, find_order
 from koppel.processes.settings import order_settings
 from koppel.processes.views import link_view, order_view, printable, transfer_view
 from koppel.store import Store
-from koppel.store.models import Process
+from koppel.store.order_models import Process
 from koppel.store.orders import status_of
 
 orders = typer.Typer(

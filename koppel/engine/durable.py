@@ -28,7 +28,7 @@ from koppel.engine.executor import Boundary, no_boundary
 from koppel.errors import Defect, KoppelError, NeedsUser, TryLater
 from koppel.store import Store
 from koppel.store.durability import asynchronous_commits, synchronous_commit
-from koppel.store.models import Process
+from koppel.store.order_models import Process
 
 logger = logging.getLogger(__name__)
 

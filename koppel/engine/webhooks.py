@@ -31,8 +31,10 @@ from koppel.connectors.hosts import HostCheck, is_named
 from koppel.errors import KoppelError, NeedsUser
 from koppel.store import Store
 from koppel.store.away import away
-from koppel.store.models import Alarm, Conflict, OrderLink, Run, Webhook, WebhookMessage
+from koppel.store.models import Alarm, Conflict, Run
+from koppel.store.order_models import OrderLink
 from koppel.store.webhooks import Event
+from koppel.store.work_models import Webhook, WebhookMessage
 
 logger = logging.getLogger(__name__)
 

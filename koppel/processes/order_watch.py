@@ -23,7 +23,7 @@ from koppel.processes.records import Records
 from koppel.processes.rounding import of_tax_alone, with_the_erps_tax
 from koppel.processes.systems import Systems, written
 from koppel.processes.telling import tell_crm
-from koppel.store.models import OrderLink
+from koppel.store.order_models import OrderLink
 from koppel.store.orders import status_of
 
 logger = logging.getLogger(__name__)

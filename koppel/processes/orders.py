@@ -26,7 +26,7 @@ from koppel.processes.systems import Systems, order_mapping, written
 from koppel.processes.value_lists import ValueLists
 from koppel.processes.views import printable
 from koppel.store import Store
-from koppel.store.models import OrderLink, Process
+from koppel.store.order_models import OrderLink, Process
 from koppel.store.orders import status_of
 from koppel.store.processes import LIVE
 

@@ -21,7 +21,7 @@ from koppel.model.billing import Invoice
 from koppel.model.fulfilment import OrderResponse
 from koppel.processes.settings import RecordSettings
 from koppel.processes.systems import Systems, written
-from koppel.store.models import OrderLink
+from koppel.store.order_models import OrderLink
 from koppel.store.orders import status_of
 from koppel.store.values import CouplingRow
 

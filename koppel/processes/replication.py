@@ -24,7 +24,8 @@ from koppel.model import Ref
 from koppel.processes import shown
 from koppel.processes.shown import Crm, Seen, Shown, View
 from koppel.processes.systems import Systems
-from koppel.store.models import Coupling, OrderLink
+from koppel.store.models import Coupling
+from koppel.store.order_models import OrderLink
 from koppel.store.seen_models import Article, Bill, Customer, Delivery, Overview, Person, Sale
 from koppel.store.values import CouplingRow
 from koppel.sync.rule import SIDES, Side

@@ -13,7 +13,7 @@ from koppel.processes.order_transfer import KIND, order_of, subject_of
 from koppel.processes.rules import as_of
 from koppel.processes.settings import order_settings
 from koppel.store import Store
-from koppel.store.models import OrderLink, Process
+from koppel.store.order_models import OrderLink, Process
 from koppel.store.orders import status_of
 
 ZERO = Decimal(0)

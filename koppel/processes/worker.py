@@ -34,7 +34,7 @@ from koppel.mapping.schedule import quiet_until
 from koppel.processes.orders import Orders
 from koppel.processes.partner_promotion import ENTITY, check_run
 from koppel.store import Store
-from koppel.store.models import Process
+from koppel.store.order_models import Process
 from koppel.sync.rule import Side
 
 logger = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from koppel.store.models import KeptAnswer
 from koppel.store.opening import Clock
+from koppel.store.order_models import KeptAnswer
 
 KEEP = timedelta(days=92)
 """Older answers are of no use to anybody."""

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from django.db.models import F
 
-from koppel.store.models import CallCount
+from koppel.store.work_models import CallCount
 
 KEPT = timedelta(days=31)
 

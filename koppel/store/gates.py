@@ -10,8 +10,8 @@ from datetime import timedelta
 
 from django.db import connection, transaction
 
-from koppel.store.models import Gate
 from koppel.store.opening import Clock
+from koppel.store.work_models import Gate
 
 
 class GateStore:

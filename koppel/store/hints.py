@@ -9,8 +9,8 @@ from django.db import connection, transaction
 from msgspec import Struct
 
 from koppel.store import bulk
-from koppel.store.models import Hint, Pulse
 from koppel.store.opening import Clock
+from koppel.store.work_models import Hint, Pulse
 from koppel.sync.rule import Side
 
 _ADD = """

@@ -19,8 +19,8 @@ from django.db import connection, transaction
 
 from koppel.errors import TryLater
 from koppel.store import bulk
-from koppel.store.models import Lease
 from koppel.store.opening import Clock
+from koppel.store.work_models import Lease
 
 SECONDS = 60
 

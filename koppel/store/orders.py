@@ -12,8 +12,8 @@ from django.db.models import Q, QuerySet
 from koppel.errors import NeedsUser
 from koppel.model.fulfilment import OrderResponse
 from koppel.store import bulk
-from koppel.store.models import OrderLink
 from koppel.store.opening import Clock
+from koppel.store.order_models import OrderLink
 
 
 class OrderStore:

@@ -20,7 +20,7 @@ from msgspec import Struct, field
 
 from koppel.connectors.base import Record
 from koppel.errors import NeedsUser
-from koppel.store import models, searching, seen_models
+from koppel.store import models, order_models, searching, seen_models, work_models
 from koppel.store.codec import decode, decode_write, encode, encode_record, encode_write
 from koppel.store.opening import Clock
 from koppel.store.people_models import KeptReply
@@ -223,7 +223,7 @@ class PersonalStore:
                 "planned", "delivered_on"
             ):
                 days.setdefault(("erp", "delivery"), []).append(done or planned)
-            for seen_at in models.OrderLink.objects.filter(erp_party=party).values_list(
+            for seen_at in order_models.OrderLink.objects.filter(erp_party=party).values_list(
                 "changed_at", flat=True
             ):
                 days.setdefault(("erp", "order"), []).append(seen_at.date())
@@ -332,7 +332,7 @@ def _sets(subject: Subject) -> Iterator[tuple[str, QuerySet[Any]]]:
     of_pair = Q(coupling__in=subject.couplings)
     anywhere = subject.anywhere()
     yield "couplings", models.Coupling.objects.filter(id__in=subject.couplings)
-    yield "couplings", models.Agreement.objects.filter(coupling__in=subject.couplings)
+    yield "couplings", work_models.Agreement.objects.filter(coupling__in=subject.couplings)
     yield "couplings", models.Former.objects.filter(subject.by_sides())
     # Before the replicas, by which they are found.
     copies = models.Replica.objects.filter(anywhere)
@@ -340,7 +340,7 @@ def _sets(subject: Subject) -> Iterator[tuple[str, QuerySet[Any]]]:
     for kind, model in (
         ("copies", models.Replica),
         ("waiting", models.Pending),
-        ("waiting", models.Hint),
+        ("waiting", work_models.Hint),
         ("quarantine", models.Quarantine),
     ):
         yield kind, model._base_manager.filter(anywhere)

@@ -11,8 +11,8 @@ from django.db import IntegrityError, transaction
 
 from koppel.errors import NeedsUser
 from koppel.store.codec import decode, encode
-from koppel.store.models import Process, ProcessEntry
 from koppel.store.opening import Clock
+from koppel.store.order_models import Process, ProcessEntry
 
 LIVE = ("running", "waiting", "held")
 """running: at work, or to be taken up after a crash. waiting: for a system. held: for a person."""

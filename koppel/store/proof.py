@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from koppel.store import bulk
 from koppel.store.codec import decode, encode
-from koppel.store.models import Agreement
+from koppel.store.work_models import Agreement
 from koppel.sync.rule import SIDES, Side
 
 _COLUMNS = ("coupling", "entity", "crm_version", "erp_version", "documents", "differs")

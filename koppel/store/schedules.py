@@ -6,8 +6,8 @@ from datetime import datetime
 
 from django.db import transaction
 
-from koppel.store.models import ScheduleState
 from koppel.store.opening import Clock
+from koppel.store.work_models import ScheduleState
 
 
 class ScheduleStore:

@@ -9,9 +9,9 @@ from django.db import transaction
 from django.db.models import Count
 
 from koppel.errors import NeedsUser
-from koppel.store.models import Webhook, WebhookMessage
 from koppel.store.opening import Clock
 from koppel.store.secrets import seal, unseal
+from koppel.store.work_models import Webhook, WebhookMessage
 
 MOST_WAITING = 5000
 """Deliveries that wait for one address; beyond that the oldest are given up."""

@@ -20,7 +20,7 @@ from koppel.processes.cards import (
     card_settings,
     read_link,
 )
-from koppel.store.models import OrderLink
+from koppel.store.order_models import OrderLink
 from koppel.store.seen_models import Bill, Sale, SaleLine
 from koppel.web.items import named
 from koppel.web.middleware import POLICY

@@ -19,7 +19,8 @@ from koppel.errors import KoppelError
 from koppel.model import agree
 from koppel.processes.settings import order_settings
 from koppel.store.codec import decode
-from koppel.store.models import Conflict, Process, Quarantine, Review
+from koppel.store.models import Conflict, Quarantine, Review
+from koppel.store.order_models import Process
 from koppel.sync.rule import SIDES, Side
 from koppel.web.entering import BadEntry, entered, entry_of
 from koppel.web.notes import note, trouble

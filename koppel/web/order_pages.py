@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 from koppel.errors import KoppelError, NeedsUser, TryLater
 from koppel.processes.orders import reopen
 from koppel.processes.views import link_view
-from koppel.store.models import OrderLink, Process
+from koppel.store.order_models import OrderLink, Process
 from koppel.web.notes import note, trouble
 from koppel.web.orders import PRESS_SECONDS, desk
 from koppel.web.rights import needs, who

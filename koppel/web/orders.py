@@ -21,7 +21,7 @@ from koppel.processes.order_transfer import KIND, subject_of
 from koppel.processes.orders import begin_transfer, reopen
 from koppel.processes.settings import order_settings
 from koppel.processes.views import figures_view, order_view, transfer_view
-from koppel.store.models import Process
+from koppel.store.order_models import Process
 from koppel.web.hooks import Press, asked, trouble, verified
 from koppel.web.rights import SIGNED, declare, needs
 from koppel.web.service import Service, current

@@ -10,9 +10,11 @@ from django.urls import reverse
 from koppel.config import now
 from koppel.engine.guide import NAMES as STEPS
 from koppel.processes import cards, target_groups
-from koppel.store.models import OrderLink, Process, Quarantine, Run, Webhook
+from koppel.store.models import Quarantine, Run
+from koppel.store.order_models import OrderLink, Process
 from koppel.store.people_models import Erasure
 from koppel.store.seen_models import Article, Bill, Customer, Person, Sale, TargetGroup
+from koppel.store.work_models import Webhook
 from koppel.web.inbox import TABS
 from koppel.web.urls import urlpatterns
 from tests.browser.house import NAME, House

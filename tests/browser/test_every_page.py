@@ -12,7 +12,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-from koppel.store.models import Process
+from koppel.store.order_models import Process
 from koppel.web import service
 from koppel.web.rights import right_of
 from koppel.web.urls import urlpatterns

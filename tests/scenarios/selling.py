@@ -13,7 +13,7 @@ from koppel.connectors.memory_system import Row
 from koppel.mapping.orders import shipped_order_mapping
 from koppel.processes.orders import Orders
 from koppel.processes.settings import KIND, NAME, shipped_settings
-from koppel.store.models import Process
+from koppel.store.order_models import Process
 from koppel.testing.chaos import FaultPlan, FaultyConnector
 from koppel.testing.generated import crm_fields, erp_fields, partners
 from koppel.testing.sales import QUOTE, SALE, SalesSystem, sales_crm

@@ -14,7 +14,8 @@ import pytest
 from koppel.engine.durable import Program
 from koppel.errors import Interrupted, KoppelError
 from koppel.processes.orders import Orders
-from koppel.store.models import Lease, Process
+from koppel.store.order_models import Process
+from koppel.store.work_models import Lease
 from koppel.testing.chaos import Kind
 from koppel.testing.sales import QUOTE
 from tests.scenarios.selling import Selling, line, make_selling

@@ -11,7 +11,7 @@ import pytest
 from koppel.connectors.base import Act, Connector, Record, Written
 from koppel.errors import Interrupted, KoppelError, NeedsUser
 from koppel.processes.views import order_view
-from koppel.store.models import Process
+from koppel.store.order_models import Process
 from koppel.testing.chaos import FaultPlan, FaultyConnector
 from tests.scenarios.real import PARTY
 from tests.scenarios.real_orders import QUOTE, SALE, RealSales

@@ -20,8 +20,8 @@ from koppel.connectors.base import Connector, Record
 from koppel.engine import Engine
 from koppel.errors import KoppelError, TryLater
 from koppel.store import Store
-from koppel.store.models import Lease
 from koppel.store.secrets import find_key
+from koppel.store.work_models import Lease
 from koppel.testing.chaos import FaultProxy, Kind
 from lab.creme_human import CremeHuman
 from lab.tryton_human import TrytonHuman

@@ -11,7 +11,7 @@ from django.db import connections
 
 from koppel.engine import writing
 from koppel.errors import TryLater
-from koppel.store.models import Lease
+from koppel.store.work_models import Lease
 from koppel.testing.generated import erp_fields, fill_crm, partners
 from tests.postgres import Databases, empty
 from tests.scenarios.pair import PairOfSystems, Ticking, pair_on

@@ -15,7 +15,8 @@ from pypdf import PdfReader
 from koppel.config import now
 from koppel.engine.errand import Errand
 from koppel.processes.settings import shipped_settings
-from koppel.store.models import OrderLink, Run
+from koppel.store.models import Run
+from koppel.store.order_models import OrderLink
 from koppel.testing.generated import crm_fields, erp_fields, partners
 from koppel.web import errands
 from tests.scenarios.web_desk import Desk, until

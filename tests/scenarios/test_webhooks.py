@@ -20,7 +20,8 @@ from koppel.engine import webhooks
 from koppel.engine.webhooks import Bell, Sender, collect, subscribe, unsubscribe
 from koppel.errors import NeedsUser
 from koppel.store import Store
-from koppel.store.models import Run, WebhookMessage
+from koppel.store.models import Run
+from koppel.store.work_models import WebhookMessage
 from tests.scenarios.web_desk import Desk, until
 
 

@@ -21,7 +21,8 @@ from koppel.mapping.document import default_rule, shipped_mapping
 from koppel.processes.asked import AskedWatch
 from koppel.processes.worker import ORDER_LANE, Worker
 from koppel.store import Store
-from koppel.store.models import Journal, Pulse
+from koppel.store.models import Journal
+from koppel.store.work_models import Pulse
 from koppel.testing.generated import fill_crm, fill_erp, memory_crm, memory_erp
 from koppel.testing.human import MemoryHuman
 from tests.postgres import Databases, empty

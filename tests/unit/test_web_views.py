@@ -20,7 +20,7 @@ from koppel.engine import Engine
 from koppel.engine.lines import Lines
 from koppel.engine.watch import Watch
 from koppel.store import Store, open_store
-from koppel.store.models import OrderLink
+from koppel.store.order_models import OrderLink
 from koppel.store.seen_models import Article, Bill, BillLine, Customer, Sale, SaleLine
 from koppel.web import exports, service
 

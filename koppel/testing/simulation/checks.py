@@ -14,7 +14,8 @@ from typing import Any
 from koppel.connectors.base import Record
 from koppel.processes.order_transfer import KIND as TRANSFER
 from koppel.store.codec import decode, decode_record
-from koppel.store.models import Conflict, Journal, Notice, Process
+from koppel.store.models import Conflict, Journal, Notice
+from koppel.store.order_models import Process
 from koppel.sync.rule import SIDES, Side
 from koppel.testing.sales import QUOTE, SALE
 from koppel.testing.simulation.world import RATES, World

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from koppel.engine.watch import held
 from koppel.store import open_store
-from koppel.store.models import Process
+from koppel.store.order_models import Process
 from koppel.sync.rule import SIDES, Side
 from koppel.testing.sales import QUOTE
 from koppel.testing.simulation.checks import check, told

@@ -34,7 +34,8 @@ from koppel.mapping.orders import shipped_order_mapping
 from koppel.processes.orders import Orders
 from koppel.processes.settings import KIND, NAME, shipped_settings
 from koppel.store import Store, open_store
-from koppel.store.models import Coupling, Lease, Run
+from koppel.store.models import Coupling, Run
+from koppel.store.work_models import Lease
 from koppel.sync.rule import SIDES, Side
 from koppel.testing.chaos import Fault, FaultPlan, FaultyConnector
 from koppel.testing.chaos import Kind as FaultKind
