@@ -11,7 +11,7 @@ from django.db import connections
 
 from koppel.store import Store, open_store
 from koppel.store.opening import Clock
-from koppel.testing.store_contract import KEY
+from koppel.testing.store_given import KEY
 from lab.postgres import Postgres, binaries
 from lab.system import LabError
 

@@ -14,7 +14,7 @@ from django.db import IntegrityError, connections, transaction
 from koppel.errors import TryLater
 from koppel.store import Store, auditlog, open_store
 from koppel.store.models import Event
-from koppel.testing.store_contract import KEY, Clock
+from koppel.testing.store_given import KEY, Clock
 from tests.postgres import Databases, empty
 
 

@@ -17,7 +17,8 @@ from koppel.errors import NeedsUser
 from koppel.store import Store, open_store
 from koppel.store.address import ENVIRONMENT, database_settings, find_address
 from koppel.store.lease import me
-from koppel.testing.store_contract import KEY, Clock, StoreContract, coupling, replica
+from koppel.testing.store_contract import StoreContract
+from koppel.testing.store_given import KEY, Clock, coupling, replica
 from tests.postgres import Databases, empty
 
 
@@ -47,7 +48,7 @@ import os, signal, sys
 from datetime import UTC, datetime
 from django.db import transaction
 from koppel.store import open_store
-from koppel.testing.store_contract import KEY, coupling
+from koppel.testing.store_given import KEY, coupling
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 store = open_store(sys.argv[1], clock=lambda: datetime.now(UTC), key=KEY, migrate=False)

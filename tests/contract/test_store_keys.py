@@ -18,7 +18,7 @@ from koppel.store.models import BlockKey, Replica
 from koppel.store.opening import point_at
 from koppel.store.pairs import COMMON, CROWD
 from koppel.sync.rule import Side
-from koppel.testing.store_contract import KEY, Clock, replica
+from koppel.testing.store_given import KEY, Clock, replica
 from tests.postgres import Databases
 
 Keys = tuple[tuple[str, bool], ...]

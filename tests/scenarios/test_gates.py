@@ -14,7 +14,7 @@ from koppel.engine.budget import Budget, Limit, Poll, Urgency, budget_of, parse_
 from koppel.engine.gates import FAILURES, Gated
 from koppel.errors import NeedsUser, TryLater
 from koppel.store import Store
-from koppel.testing.store_contract import Clock
+from koppel.testing.store_given import Clock
 from tests.postgres import Databases, empty
 from tests.scenarios.pair import PairOfSystems
 

@@ -10,7 +10,7 @@ from django.db import connections
 from koppel.store import open_store
 from koppel.store.searching import name_key, search
 from koppel.store.seen_models import Customer
-from koppel.testing.store_contract import KEY
+from koppel.testing.store_given import KEY
 from tests.postgres import Databases, empty
 from tests.scenarios import test_both_sides as both
 from tests.scenarios import test_engine as engine

@@ -40,7 +40,7 @@ from koppel.testing.generated import (
     partners,
 )
 from koppel.testing.human import MemoryHuman
-from koppel.testing.store_contract import Clock
+from koppel.testing.store_given import Clock
 
 DONE, FAILED, USAGE, PERSON, LATER, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
