@@ -14,7 +14,7 @@ from __future__ import annotations
 import gc
 import sys
 
-_YOUNG = 20_000
+_YOUNG = 100_000
 """Lists, dicts and the like that may be made until the young ones are looked through."""
 _TURN = 0.001
 """Seconds after which a thread that works lets one that waits go on."""
