@@ -20,6 +20,9 @@ def side_to_draft(store: Store, line: Line) -> Side | None:
     Asks a system that nothing is known of for its first page of ids.
     """
     entity = line.entity
+    if any(store.couplings.cursor(entity, side) is not None for side in SIDES):
+        # Both were read before, and may have had nothing then: no poll is to ask again.
+        return None
     if store.couplings.count(entity) or any(store.replica.count(entity, side) for side in SIDES):
         return None
     if any(entity in lane.mapper.references.values() for lane in line.lanes.values()):

@@ -124,6 +124,16 @@ def test_a_plan_of_all_that_a_system_holds_is_checked_by_a_sweep(pair: PairOfSys
     assert (asked["fetch"] - before[0], asked["ids"] - before[1]) == (0, 1)
 
 
+def test_two_systems_that_hold_nothing_are_asked_for_that_once(
+    tmp_path: Path, store_template: Path
+) -> None:
+    pair = make_pair(tmp_path, store_template, entities=("partner",))
+    pair.sync()
+    asked = [connector.calls["ids"] for connector in pair.connectors.values()]
+    pair.sync()
+    assert [connector.calls["ids"] for connector in pair.connectors.values()] == asked
+
+
 @pytest.mark.parametrize("what", ["edited", "gone"])
 def test_the_sweep_finds_who_has_changed_since_the_plan(pair: PairOfSystems, what: str) -> None:
     assert standing.MANY <= SIZE
