@@ -11,7 +11,7 @@ import pytest
 from lab.creme_human import CremeHuman
 from lab.tryton_human import TrytonHuman
 from tests.browser.chromium import browser_beside_django, english_left, violations
-from tests.scenarios.real import ORGANISATION, PARTY, RealPair, wait_until
+from tests.scenarios.real import ORGANISATION, PARTY, PATIENCE_SECONDS, RealPair, wait_until
 from tests.scenarios.test_real_serve import customer, mechanism, parties
 
 pytestmark = [pytest.mark.tryton, pytest.mark.creme, pytest.mark.xdist_group("real")]
@@ -172,7 +172,8 @@ def test_a_proposed_pair_is_coupled_by_a_key(
     served: RealPair, bea: Person, clara: CremeHuman, admin: TrytonHuman
 ) -> None:
     crm = clara.create(ORGANISATION, {"name": "Sommer Technik GmbH", "roles": ["prospect"]})
-    with served.engine() as engine:
+    # Alone: what Tryton hints at would be made in Creme before it can be proposed.
+    with served.engine(patience=PATIENCE_SECONDS) as engine, engine.alone(["partner"]):
         engine.store.inbox.log("test", "prepare", "a pair that people have to look at")
         erp = admin.create(PARTY, {"name": "Sommer Technik"})
         engine.store.inbox.propose(
