@@ -17,7 +17,7 @@ from django.db import transaction
 
 from koppel.connectors.base import Change, ChangePage, Gone, Record
 from koppel.engine.ahead import Given, still
-from koppel.engine.lines import Lane, Line
+from koppel.engine.lines import Lane, Line, sweep
 from koppel.engine.links import Links
 from koppel.engine.taken import ENOUGH, Taken
 from koppel.mapping.faults import BadValue
@@ -181,10 +181,8 @@ class Intake:
         for side in sides:
             lane = self._line.lanes[side]
             replica = self._store.replica
-            replica.begin_sweep()
             with ThreadPoolExecutor(1) as caller:
-                for answer in lane.living(caller):
-                    replica.add_sweep(answer.items)
+                sweep(self._store, lane, caller)
             self.work.seen[side] = replica.swept()
             found = replica.sweep_result(self._line.entity, side)
             self._take(side, lane, [Change(id=record) for record in found.changed])

@@ -118,6 +118,13 @@ class Line:
         return found
 
 
+def sweep(store: Store, lane: Lane, caller: Executor) -> None:
+    """Lay all ids and versions of a lane into the store's table of the sweep."""
+    store.replica.begin_sweep()
+    for answer in lane.living(caller):
+        store.replica.add_sweep(answer.items)
+
+
 def contents(
     store: Store, line: Line, side: Side, records: Sequence[str]
 ) -> dict[str, Record | Gone]:

@@ -12,6 +12,7 @@ from koppel.connectors.base import Gone, Record
 from koppel.engine.drafts import drafts_hold
 from koppel.engine.intake import Intake, Mapped, Progress, Work
 from koppel.engine.lines import Lane, Line, contents
+from koppel.engine.pages import PAGE, StepPages
 from koppel.engine.pairing import pair
 from koppel.engine.returning import left_alone, returned
 from koppel.mapping.faults import BadValue
@@ -24,8 +25,6 @@ from koppel.sync.decide import WHOLE, decide
 from koppel.sync.identity import another
 from koppel.sync.rule import SIDES, Side, holds, other
 from koppel.sync.state import Decision, View
-
-PAGE = 200
 
 _KINDS = {"merge": "update", "nothing": "rebase"}
 
@@ -48,11 +47,9 @@ class Planner:
         self._line = line
         self._run = run
         self._intake = intake
-        self._progress = progress
         self._new_id = new_id
         self._again = again or {}
-        self._first = self._number = store.runs.next_number(run)
-        self._page: list[PlannedStep] = []
+        self._steps = StepPages(store, run, lambda many: progress(f"planning {line.entity}", many))
         self._followed: set[tuple[Side, str]] = set()
         self._beside: Mapping[Side, set[str]] = {}
         self._used: set[tuple[Side, str]] = set()
@@ -61,7 +58,6 @@ class Planner:
         self._drafted: Side | None = None
         self._mapped: dict[Side, Mapped] = {}
         """What is known of the canonical values of the new records of a page."""
-        self.counts: dict[str, int] = {}
 
     def draft(self, side: Side, rows: Sequence[ReplicaRow], mapped: Mapped) -> None:
         """Plan new records of a side while others are read; `plan` looks whether that holds."""
@@ -73,9 +69,9 @@ class Planner:
         """All steps, into the store; how many of each kind."""
         if self._drafted is not None:
             if drafts_hold(self._store, self._intake, self._line.entity, self._drafted):
-                self._flush()
-                return self.counts
-            self._discard()
+                self._steps.flush()
+                return self._steps.counts
+            self._steps.discard()
         self._beside = work.beside
         for ids in chunks(work.touched, PAGE):
             self._touched(ids, work)
@@ -90,19 +86,12 @@ class Planner:
             for side in SIDES:
                 self._create(side)
             self._mapped = {}
-        self._flush()
+        self._steps.flush()
         for side, records in work.beside.items():
             # Who is about them reads them again.
             left = [record for record in records if (side, record) not in self._used]
             self._store.replica.remove(self._line.entity, side, left)
-        return self.counts
-
-    def _discard(self) -> None:
-        self._store.runs.drop_steps(self._run, self._first)
-        self._drafted = None
-        self._page = []
-        self._number = self._first
-        self.counts = {}
+        return self._steps.counts
 
     def _is_beside(self, side: Side, record: str) -> bool:
         return record in self._beside.get(side, ())
@@ -298,7 +287,7 @@ class Planner:
             name for name in closing if name not in {item.field for item in merge.conflicts}
         }
         why = " ".join((decision.why, *(f"Matched: {', '.join(reasons)}." for _ in reasons[:1])))
-        self._add(
+        self._steps.add(
             PlannedStep(
                 number=0,
                 entity=self._line.entity,
@@ -402,7 +391,7 @@ class Planner:
             for side, record in zip(SIDES, (crm_id, erp_id), strict=True)
             for row in self._store.replica.get(entity, side, [record]).values()
         )
-        self._add(
+        self._steps.add(
             PlannedStep(
                 number=0,
                 entity=entity,
@@ -475,25 +464,6 @@ class Planner:
             if isinstance(value, Ref) and value.coupling is None and value.native is not None:
                 return f"{value.entity}:{side}:{value.native}"
         return ""
-
-    # the page of steps
-
-    def _add(self, step: PlannedStep) -> None:
-        step.number = self._number
-        self._number += 1
-        self._page.append(step)
-        self.counts[step.kind] = self.counts.get(step.kind, 0) + 1
-        for side in step.body.writes:
-            key = f"{step.kind}:{side}"
-            self.counts[key] = self.counts.get(key, 0) + 1
-        if len(self._page) >= PAGE:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._page:
-            self._store.runs.add_steps(self._run, self._page)
-            self._progress(f"planning {self._line.entity}", len(self._page))
-            self._page = []
 
 
 def _aim(decision: Decision, side: Side, coupling: CouplingRow) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 
 from koppel.connectors.base import Gone, Record
-from koppel.engine.lines import Lane, Line
+from koppel.engine.lines import Lane, Line, sweep
 from koppel.store import Store
 from koppel.store.models import Run
 from koppel.store.runs import Source
@@ -61,9 +61,7 @@ def _moved(
     A page is read from the systems while the next one is taken from the store.
     """
     if swept is not None:
-        store.replica.begin_sweep()
-        for answer in lanes[swept].living(caller):
-            store.replica.add_sweep(answer.items)
+        sweep(store, lanes[swept], caller)
     moved: list[str] = []
     before = None
     for place, page in _pages(store, run):
