@@ -30,6 +30,7 @@ import httpx
 import msgspec
 import stamina
 
+from koppel import typed
 from koppel.connectors.hosts import HostCheck
 from koppel.errors import Defect, KoppelError, NeedsUser, TryLater
 
@@ -126,7 +127,7 @@ class HttpSession:
         max_bytes: int = 64 * MEGABYTE,
         ca_file: str | None = None,
         login_remedy: str = "",
-        parse: Callable[[bytes], Any] = msgspec.json.decode,
+        parse: Callable[[bytes], Any] = typed.from_json,
         dump: Callable[[Any], bytes] = msgspec.json.encode,
         now: Callable[[], float] = time.time,
         transport: httpx.BaseTransport | None = None,

@@ -27,6 +27,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct, field
 
+from koppel import typed
 from koppel.errors import NeedsUser
 from koppel.store import Store
 
@@ -94,7 +95,7 @@ class Budget(Struct, frozen=True, forbid_unknown_fields=True):
 def parse_budget(text: str, *, source: str = "budget.toml") -> Budget:
     """Read the document; `NeedsUser` says what is wrong with it."""
     try:
-        budget = msgspec.convert(tomllib.loads(text), Budget)
+        budget = typed.convert(tomllib.loads(text), Budget)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise NeedsUser(str(error), place=source, remedy="Correct the document") from error
     parts: dict[str, Struct] = {"poll": budget.poll, "orders": budget.orders, **budget.limits}

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
 from django.db import transaction
 
+from koppel import typed
 from koppel.store import Store
 from koppel.sync.evidence import Evidence, Learned
 from koppel.sync.features import Features
@@ -21,7 +21,7 @@ from koppel.sync.rule import SIDES, MatchRule
 from koppel.sync.scoring import judge
 
 NO_LESSON = [("", 0.0)]
-_decode = msgspec.msgpack.Decoder(Features).decode
+_decode = typed.msgpack_decoder(Features).decode
 
 
 def lessons(

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-import msgspec
-
+from koppel import typed
 from koppel.engine.lessons import taught
 from koppel.engine.lines import Line
 from koppel.engine.returning import Returned
@@ -19,7 +18,7 @@ from koppel.store.pairs import Scored
 from koppel.sync.match import Features, Pairing, Rarity, Score, pair_up, rarity_of, score
 from koppel.sync.rule import SIDES, Side
 
-_decode = msgspec.msgpack.Decoder(Features).decode
+_decode = typed.msgpack_decoder(Features).decode
 _KEPT = 5000
 """Features of a side that are kept decoded."""
 _WORDS = 50_000

@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from koppel import typed
 from koppel.engine import seen
 from koppel.errors import Defect, KoppelError, NeedsUser, TryLater
 
@@ -216,7 +217,7 @@ def _serializer() -> Any:
             return msgspec.json.encode(data).decode()
 
         def deserialize(self, serialized_data: str) -> Any:
-            return msgspec.json.decode(serialized_data)
+            return typed.from_json(serialized_data)
 
     return Json()
 

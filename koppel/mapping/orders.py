@@ -17,6 +17,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
+from koppel import typed
 from koppel.connectors.base import Record, Resource
 from koppel.errors import NeedsUser
 from koppel.model.sales import Allowance, Order, OrderLine, Person
@@ -127,7 +128,7 @@ class OrderFault(Exception):
 def load_order_mapping(text: str, *, source: str) -> OrderMapping:
     """Read a mapping; `NeedsUser` says where it is wrong."""
     try:
-        return msgspec.convert(tomllib.loads(text), OrderMapping)
+        return typed.convert(tomllib.loads(text), OrderMapping)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise NeedsUser(str(error), place=source, remedy="Correct the mapping") from error
 
@@ -204,7 +205,7 @@ class OrderReader:
         if snapshot is None:
             raise NeedsUser("the lines of before are not known", place=record.id)
         names = self.mapping.lines
-        before: Mapping[str, Any] = msgspec.json.decode(bytes(snapshot))[1]["fields"]
+        before: Mapping[str, Any] = typed.from_json(bytes(snapshot))[1]["fields"]
         here = {str(line.get("id")) for line in record.fields.get(names.list) or ()}
         writable = [
             names.quantity, names.price, names.discount, names.discount_unit, names.unit,

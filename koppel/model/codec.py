@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 import msgspec
 from msgspec import Raw, UnsetType
 
+from koppel import typed
 from koppel.errors import Defect
 from koppel.model.partner import Contact, Partner
 from koppel.model.product import Product
@@ -30,8 +31,8 @@ EXTRA = "x_"
 """What the names of extra fields begin with."""
 
 _encoder = msgspec.json.Encoder()
-_raw = msgspec.json.Decoder(dict[str, Raw])
-_plain = msgspec.json.Decoder()
+_raw = typed.json_decoder(dict[str, Raw])
+_plain = typed.json_decoder()
 
 
 @cache
@@ -69,7 +70,7 @@ def decode_canonical(entity: str, raw: bytes) -> dict[str, Any]:
         return {
             name: _untagged(_plain.decode(value))
             if name.startswith(EXTRA)
-            else decoders[name].decode(value)
+            else decoders[name](value)
             for name, value in found.items()
         }
     except (msgspec.MsgspecError, KeyError) as error:
@@ -77,8 +78,8 @@ def decode_canonical(entity: str, raw: bytes) -> dict[str, Any]:
 
 
 @cache
-def _decoders(entity: str) -> Mapping[str, msgspec.json.Decoder[Any]]:
-    return {name: msgspec.json.Decoder(hint) for name, hint in field_types(entity).items()}
+def _decoders(entity: str) -> Mapping[str, Callable[[Raw], Any]]:
+    return {name: typed.json_decoder(hint).decode for name, hint in field_types(entity).items()}
 
 
 def _tagged(value: Any) -> Any:
@@ -113,6 +114,6 @@ _UNTAG: Mapping[str, Callable[[Any], Any]] = {
     "$decimal": Decimal,
     "$datetime": datetime.fromisoformat,
     "$date": date.fromisoformat,
-    "$ref": lambda inner: msgspec.convert(inner, Ref),
-    "$address": lambda inner: msgspec.convert(inner, Address),
+    "$ref": lambda inner: typed.convert(inner, Ref),
+    "$address": lambda inner: typed.convert(inner, Address),
 }

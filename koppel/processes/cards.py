@@ -22,6 +22,7 @@ import msgspec
 from django.core import signing
 from msgspec import Struct
 
+from koppel import typed
 from koppel.errors import NeedsUser
 from koppel.processes.settings import order_settings
 from koppel.store import Store
@@ -73,7 +74,7 @@ class BadLink(Exception):
 def parse_settings(text: str, *, source: str = "card.toml") -> CardSettings:
     """Read the document. `NeedsUser` says what is wrong with it."""
     try:
-        found = msgspec.convert(tomllib.loads(text), CardSettings)
+        found = typed.convert(tomllib.loads(text), CardSettings)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise NeedsUser(str(error), place=source, remedy="Correct the settings") from error
     if not 1 <= found.minutes <= LONGEST:

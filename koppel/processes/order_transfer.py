@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from koppel import typed
 from koppel.connectors.base import Act, Create, Delete, Gone, Record, Refused, Written
 from koppel.engine.durable import Ended, Held, Steps
 from koppel.errors import Defect, TryLater
@@ -495,5 +496,5 @@ def order_of(snapshot: Any) -> Order | None:
     """The order as a process read it."""
     if snapshot is None:
         return None
-    order, _record = msgspec.json.decode(bytes(snapshot))
-    return msgspec.convert(order, Order, strict=False)
+    order, _record = typed.from_json(bytes(snapshot))
+    return typed.convert(order, Order, strict=False)

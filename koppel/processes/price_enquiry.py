@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from koppel import typed
 from koppel.connectors.base import Record
 from koppel.errors import KoppelError, NeedsUser, TryLater
 from koppel.processes.systems import Systems
@@ -79,8 +80,8 @@ class Quoted:
     message: str = ""
 
 
-_price = msgspec.json.Decoder(Price)
-_steps = msgspec.json.Decoder(tuple[Break, ...])
+_price = typed.json_decoder(Price)
+_steps = typed.json_decoder(tuple[Break, ...])
 
 
 class PriceEnquiry:

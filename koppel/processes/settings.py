@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from koppel import typed
 from koppel.errors import NeedsUser
 from koppel.processes.process_map import ProcessMap, derived
 from koppel.processes.rules import IncomingRule
@@ -101,7 +102,7 @@ def parse_settings(text: str, *, source: str = "order.toml") -> OrderSettings:
     """Read the document; `NeedsUser` says what is wrong with it."""
     try:
         document = tomllib.loads(text, parse_float=str)
-        found = msgspec.convert(document, OrderSettings, strict=False)
+        found = typed.convert(document, OrderSettings, strict=False)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise NeedsUser(str(error), place=source, remedy="Correct the settings") from error
     found.steps.check(source)

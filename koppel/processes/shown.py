@@ -16,6 +16,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
+from koppel import typed
 from koppel.connectors.base import Record, Resource
 from koppel.errors import NeedsUser
 from koppel.insight import trade
@@ -99,7 +100,7 @@ class View(Struct, frozen=True, forbid_unknown_fields=True):
 def parse_view(text: str, *, source: str = "view.toml") -> View:
     """Read the document; `NeedsUser` says what is wrong with it."""
     try:
-        return msgspec.convert(tomllib.loads(text), View)
+        return typed.convert(tomllib.loads(text), View)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise NeedsUser(str(error), place=source, remedy="Correct the document") from error
 

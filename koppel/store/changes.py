@@ -12,6 +12,7 @@ from typing import Any, overload
 import msgspec
 from msgspec.structs import astuple
 
+from koppel import typed
 from koppel.store.codec import PLAIN, decode, freeze
 from koppel.sync.rule import Side
 from koppel.sync.state import FieldChange
@@ -30,7 +31,7 @@ class _Row(msgspec.Struct, array_like=True):
     why: msgspec.Raw
 
 
-_rows = msgspec.json.Decoder(list[_Row])
+_rows = typed.json_decoder(list[_Row])
 
 
 class KeptChanges(Sequence[FieldChange]):

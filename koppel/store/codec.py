@@ -14,11 +14,12 @@ from typing import Any
 
 import msgspec
 
+from koppel import typed
 from koppel.connectors.base import Gone, Record, Write
 from koppel.model import Address, Ref
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder()
+_decoder = typed.json_decoder()
 PLAIN = frozenset((str, int, float, bool, type(None)))
 """Types that JSON keeps as they are."""
 _TAG = b'"$'
@@ -110,8 +111,8 @@ _THAW: dict[str, Callable[[Any], Any]] = {
     "$decimal": Decimal,
     "$datetime": datetime.fromisoformat,
     "$date": date.fromisoformat,
-    "$address": lambda item: msgspec.convert(item, Address),
-    "$ref": lambda item: msgspec.convert(item, Ref),
+    "$address": lambda item: typed.convert(item, Address),
+    "$ref": lambda item: typed.convert(item, Ref),
     "$bytes": bytes.fromhex,
 }
 
@@ -162,7 +163,7 @@ def decode_record(raw: bytes | memoryview | None) -> Record | Gone | None:
     text = bytes(raw)
     value = decode(text)
     if isinstance(value, dict):
-        return msgspec.convert(value["gone"], Gone)
+        return typed.convert(value["gone"], Gone)
     resource, record_id, version, fields = value
     record = Record(resource=resource, id=record_id, version=version, fields=fields)
     _kept.put(record, text)

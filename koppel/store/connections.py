@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from koppel import typed
 from koppel.connectors.base import Resource
 from koppel.errors import NeedsUser
 from koppel.store.models import Connection
@@ -111,7 +112,7 @@ class ConnectionStore:
     def schema(self, name: str) -> tuple[Resource, ...]:
         """What was accepted last; empty before the first time."""
         raw = bytes(self.get(name).schema)
-        return msgspec.json.decode(raw, type=tuple[Resource, ...]) if raw else ()
+        return typed.from_json(raw, tuple[Resource, ...]) if raw else ()
 
 
 def _raw(resources: Sequence[Resource]) -> bytes:

@@ -17,6 +17,7 @@ import msgspec
 from django.db import connection, transaction
 from django.db.models import Count, Min, Q, QuerySet, Sum
 
+from koppel import typed
 from koppel.insight import customers, payment, trade
 from koppel.store import bulk
 from koppel.store.opening import Clock
@@ -145,7 +146,7 @@ class FigureStore:
             row = max(rows, key=lambda one: len(bytes(one.content)), default=None)
         else:
             row = Overview.objects.filter(currency=currency).first()
-        return (msgspec.json.decode(bytes(row.content)), row) if row is not None else None
+        return (typed.from_json(bytes(row.content)), row) if row is not None else None
 
     def _judge_all(self) -> None:
         rows = list(

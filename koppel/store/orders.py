@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from django.db.models import Q, QuerySet
 
+from koppel import typed
 from koppel.errors import NeedsUser
 from koppel.model.fulfilment import OrderResponse
 from koppel.store import bulk
@@ -114,4 +115,4 @@ def status_of(row: OrderLink) -> OrderResponse | None:
     """What the ERP said of the order last."""
     if row.status is None:
         return None
-    return msgspec.json.decode(bytes(row.status), type=OrderResponse)
+    return typed.from_json(bytes(row.status), OrderResponse)

@@ -18,6 +18,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from msgspec import Struct, field
 
+from koppel import typed
 from koppel.errors import NeedsUser
 from koppel.store.documents import DocumentStore
 from koppel.store.opening import Clock
@@ -79,7 +80,7 @@ def claim(claims: Mapping[str, Any], name: str) -> Any:
 def parse_provider(text: str, *, source: str = "sign-in.toml") -> ProviderSettings:
     """Read the document; `NeedsUser` says what is wrong with it."""
     try:
-        told = msgspec.convert(tomllib.loads(text), ProviderSettings)
+        told = typed.convert(tomllib.loads(text), ProviderSettings)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise NeedsUser(str(error), place=source, remedy="Correct the document") from error
     check_address(told.issuer, source)

@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct, field
 
+from koppel import typed
 from koppel.errors import NeedsUser
 from koppel.store.documents import DocumentStore
 from koppel.store.personal import Documents
@@ -60,7 +61,7 @@ opportunity = 0
 def parse_retention(text: str, *, source: str = "retention.toml") -> Retention:
     """Read the document; `NeedsUser` says what is wrong with it."""
     try:
-        told = msgspec.convert(tomllib.loads(text), Retention)
+        told = typed.convert(tomllib.loads(text), Retention)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise NeedsUser(str(error), place=source, remedy="Correct the document") from error
     for sort, years in told.years.items():

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from django.db.models import Q
 
+from koppel import typed
 from koppel.connectors.base import Gone, Record
 from koppel.errors import NeedsUser
 from koppel.store import bulk
@@ -318,7 +319,7 @@ class _Heads(msgspec.Struct):
     erp: _Head | dict[str, msgspec.Raw] | None = None
 
 
-_heads_decoder = msgspec.json.Decoder(_Heads)
+_heads_decoder = typed.json_decoder(_Heads)
 
 
 def _heads(raw: bytes | memoryview) -> Iterator[tuple[Side, _Head]]:
@@ -330,7 +331,7 @@ def _heads(raw: bytes | memoryview) -> Iterator[tuple[Side, _Head]]:
 
 
 _body_encoder = msgspec.json.Encoder()
-_body_decoder = msgspec.json.Decoder(_Body)
+_body_decoder = typed.json_decoder(_Body)
 
 
 def encode_body(body: StepBody) -> bytes:

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
+from koppel import typed
 from koppel.connectors.base import Record
 from koppel.engine.runner import steps_of
 from koppel.processes.cards import make_link
@@ -80,7 +81,7 @@ def asked(request: HttpRequest, connection: str, form: type[Form]) -> Form | Htt
     if refusal is not None:
         return refusal
     try:
-        return msgspec.json.decode(request.body or b"{}", type=form)
+        return typed.from_json(request.body or b"{}", form)
     except (msgspec.MsgspecError, RecursionError) as error:
         return trouble(400, f"This cannot be read: {error}.")
 
@@ -94,7 +95,7 @@ def hint(request: HttpRequest, connection: str) -> HttpResponse:
     if refusal is not None:
         return refusal
     try:
-        told = msgspec.json.decode(request.body, type=Hint)
+        told = typed.from_json(request.body, Hint)
     except (msgspec.MsgspecError, RecursionError) as error:
         return trouble(400, f"This is no hint: {error}.")
     service = current()

@@ -114,7 +114,9 @@ def _answers(one: subprocess.Popen[bytes]) -> bool:
 def main(home: str, host: str, engine: str, *numbers: str) -> None:
     """One such process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that began it.
-    signal.signal(signal.SIGTERM, _end)
+    stop = threading.Event()
+    # Nothing is raised: an exception out of nowhere gets lost where Python is not looking.
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     from django.urls import resolve
 
     from koppel import config
@@ -141,17 +143,10 @@ def main(home: str, host: str, engine: str, *numbers: str) -> None:
     server = serving.server(front, *sockets, proxy=serving.trusted_proxy())
     resolve("/")  # reads all addresses, and with them all pages
     threading.Thread(target=_end_with_parent, name="koppel-parent", daemon=True).start()
-    stop = threading.Event()
-    settling = threading.Thread(target=serving.settle_until, args=(stop,), daemon=True)
-    settling.start()
+    serving.run(server, then=stop.set)
     print("ready", flush=True)
-    server.run()
-    stop.set()
-    settling.join(5)
-
-
-def _end(*_: object) -> None:
-    raise SystemExit(0)
+    serving.settle_until(stop)
+    serving.finish(server)
 
 
 def _end_with_parent() -> None:

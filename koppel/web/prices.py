@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
+from koppel import typed
 from koppel.connectors.base import Record
 from koppel.errors import KoppelError, TryLater
 from koppel.processes.orders import Orders
@@ -57,7 +58,7 @@ def prices(request: HttpRequest, connection: str, resource: str, record: str) ->
     if refusal is not None:
         return refusal
     try:
-        asked = msgspec.json.decode(request.body, type=Question, strict=False)
+        asked = typed.from_json(request.body, Question, strict=False)
     except msgspec.MsgspecError as error:
         return trouble(400, f"This cannot be read: {error}.")
     if len(asked.lines) > MOST_LINES:

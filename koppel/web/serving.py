@@ -109,18 +109,26 @@ def server(pages: Application, *sockets: socket.socket, proxy: str = "") -> Any:
     )
 
 
-def run(server: Any) -> None:
-    """Let a server answer in a thread, until it is closed."""
-    threading.Thread(target=_run, args=(server,), name="koppel-web", daemon=True).start()
+def run(server: Any, then: Callable[[], None] = lambda: None) -> None:
+    """Let a server answer in a thread, until it is closed; `then` is called however it ends."""
+    threading.Thread(target=_run, args=(server, then), name="koppel-web", daemon=True).start()
 
 
-def _run(server: Any) -> None:
+def _run(server: Any, then: Callable[[], None]) -> None:
     try:
         server.run()
     except OSError:
         # It waits at a socket that another thread has closed: that is how it ends.
         if server.socket is not None and server.socket.fileno() != -1:
             raise
+    finally:
+        then()
+
+
+def finish(server: Any) -> None:
+    """Answer what is being answered, take nothing more, and tell the audit log of it."""
+    server.task_dispatcher.shutdown()
+    settle(everything=True)
 
 
 def settle_until(stop: threading.Event) -> None:

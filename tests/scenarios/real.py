@@ -176,7 +176,12 @@ class RealPair:
             ) as serving,
         ):
             try:
-                wait_until(lambda: _answers(f"{self.url}/healthz"), READY_SECONDS)
+                wait_until(
+                    lambda: serving.poll() is not None or _answers(f"{self.url}/healthz"),
+                    READY_SECONDS,
+                )
+                ended = serving.poll()
+                assert ended is None, f"serve has ended ({ended}): {log.read_text()[-2000:]}"
                 yield log
             finally:
                 serving.send_signal(signal.SIGTERM)

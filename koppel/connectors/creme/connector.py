@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
+from koppel import typed
 from koppel.connectors.base import (
     Capabilities,
     ChangePage,
@@ -299,13 +300,13 @@ class CremeConnector:
         if reply.status >= 400:
             raise self._refused(reply)
         try:
-            return msgspec.convert(reply.body, answer)
+            return typed.convert(reply.body, answer)
         except msgspec.ValidationError as error:
             raise self._misread(str(error)) from None
 
     def _refused(self, reply: Reply) -> Exception:
         try:
-            trouble = msgspec.convert(reply.body, wire.ErrorAnswer).error
+            trouble = typed.convert(reply.body, wire.ErrorAnswer).error
         except msgspec.ValidationError:
             if reply.status == 403:
                 return Unauthorized(

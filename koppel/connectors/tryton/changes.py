@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from koppel import typed
 from koppel.connectors.base import Change, ChangePage, Cursor
 from koppel.connectors.tryton.looking_back import start_of_pass
 from koppel.connectors.tryton.reading import ANY_STATE, Domain, Reader
@@ -227,6 +228,6 @@ def _place(since: Cursor | None, resource: str) -> _Place:
     if since is None:
         return _Place()
     try:
-        return msgspec.json.decode(since, type=_Place)
+        return typed.from_json(since, _Place)
     except msgspec.MsgspecError:
         raise Defect(f"the cursor {since!r} was not made here", place=resource) from None

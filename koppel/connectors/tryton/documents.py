@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from koppel import typed
 from koppel.connectors.base import (
     Change,
     ChangePage,
@@ -299,6 +300,6 @@ def _place(since: Cursor | None, resource: str) -> _Place:
     if since is None:
         return _Place()
     try:
-        return msgspec.json.decode(since, type=_Place)
+        return typed.from_json(since, _Place)
     except msgspec.MsgspecError:
         raise Defect(f"the cursor {since!r} was not made here", place=resource) from None

@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from koppel import typed
 from koppel.engine.watch import held
 from koppel.store import open_store
 from koppel.store.order_models import Process
@@ -290,7 +291,7 @@ def save(life: Life, path: Path) -> None:
 
 def load(path: Path) -> Life:
     """A kept life."""
-    return msgspec.json.decode(path.read_bytes(), type=Life)
+    return typed.from_json(path.read_bytes(), Life)
 
 
 @contextmanager
