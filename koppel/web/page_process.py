@@ -114,9 +114,6 @@ def _answers(one: subprocess.Popen[bytes]) -> bool:
 def main(home: str, host: str, engine: str, *numbers: str) -> None:
     """One such process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that began it.
-    stop = threading.Event()
-    # Nothing is raised: an exception out of nowhere gets lost where Python is not looking.
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     from django.urls import resolve
 
     from koppel import config
@@ -143,6 +140,10 @@ def main(home: str, host: str, engine: str, *numbers: str) -> None:
     server = serving.server(front, *sockets, proxy=serving.trusted_proxy())
     resolve("/")  # reads all addresses, and with them all pages
     threading.Thread(target=_end_with_parent, name="koppel-parent", daemon=True).start()
+    stop = threading.Event()
+    # Until here SIGTERM ends it at once. From now on it says so and raises nothing: an exception
+    # out of nowhere gets lost where Python is not looking.
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     serving.run(server, then=stop.set)
     print("ready", flush=True)
     serving.settle_until(stop)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -180,6 +182,27 @@ def test_a_process_that_is_killed_is_begun_again_and_all_end_with_the_first(
     served.process.kill()
     served.process.wait(60)
     until(lambda: not any(map(started_as, left)))
+
+
+@pytest.mark.parametrize("loaded", [0.0, 0.4, 0.8, 1.2, 1.6, 2.5, 4.0])
+def test_a_process_ends_when_it_is_told_to_however_far_it_has_come(
+    tmp_path: Path, loaded: float
+) -> None:
+    tmp_path.chmod(0o700)
+    key = find_key(tmp_path, create=True)
+    open_store(tmp_path / "koppel.sqlite3", clock=config.now, key=key).close()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        command = [sys.executable, "-m", "koppel.web.page_process", str(tmp_path), "127.0.0.1"]
+        number = listening.fileno()
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            [*command, "nowhere", str(number)], pass_fds=[number], stdin=pipe, stdout=pipe
+        ) as process:
+            time.sleep(loaded)
+            assert process.poll() is None
+            process.terminate()
+            # At once while it loads, in good order once it answers.
+            assert process.wait(60) in (-signal.SIGTERM, 0)
 
 
 @pytest.mark.xdist_group("postgres")
