@@ -97,6 +97,14 @@ _KOPPEL: tuple[tuple[str, int], ...] = (
     ("press", 4),
     ("restart", 2),
 )
+_BY_HINTS: tuple[tuple[str, int], ...] = (
+    ("sync", 3),
+    ("poll", 6),
+    ("hint", 16),
+    ("press", 4),
+    ("restart", 2),
+)
+"""Koppel where the systems tell of what changes, and polls come between."""
 _WORLD: tuple[tuple[str, int], ...] = (
     ("wait", 6),
     ("skew", 2),
@@ -125,7 +133,8 @@ def draw(seed: int, length: int = 0) -> Life:
         contacts=chance.random() < 0.25,
         orders=chance.random() < 0.35,
     )
-    kinds = [*_PEOPLE, *_KOPPEL, *_WORLD, *(_ORDERS if setting.orders else ())]
+    koppel = _BY_HINTS if seed % 4 == 3 else _KOPPEL
+    kinds = [*_PEOPLE, *koppel, *_WORLD, *(_ORDERS if setting.orders else ())]
     steps = length or chance.randrange(10, 26)
     first = [Event("enter", what="both", pick=chance.randrange(1000)) for _ in range(2)]
     if setting.orders:

@@ -99,8 +99,8 @@ hour that comes twice in autumn: `tests/scenarios/test_real_clocks.py`.
 ## The last long run
 
 {day}: **{seeds} lives** (seeds {first} to {last}) in {seconds:.0f} s on {jobs} processes
-({rate:.1f} a second), {events} events, {calls} calls to the two systems, {held} plans held for a
-person. **Every life ended well.**
+({rate:.1f} a second), {events} events, {calls} calls to the two systems, {ahead} records read
+ahead, {held} plans held for a person. **Every life ended well.**
 
 | trouble | struck | |
 |---|---:|---|
@@ -134,6 +134,7 @@ def write(
             rate=seeds / seconds,
             events=f"{counts.get('events', 0):,}",
             calls=f"{counts.get('calls', 0):,}",
+            ahead=f"{counts.get('read ahead', 0):,}",
             held=f"{counts.get('held plans', 0):,}",
             troubles=_rows(_TROUBLES, "trouble", counts),
             happened=_rows(_EVENTS, "event", counts),

@@ -21,7 +21,9 @@ import msgspec
 from msgspec.structs import replace
 
 from koppel import typed
+from koppel.engine import hand
 from koppel.engine.watch import held
+from koppel.errors import KoppelError
 from koppel.store import open_store
 from koppel.store.order_models import Process
 from koppel.sync.rule import SIDES, Side
@@ -117,19 +119,15 @@ def _poll(world: World, event: Event) -> None:
 
 
 def _hint(world: World, event: Event) -> str:
-    """Hints come late, twice, out of order, or never."""
-    hints = world.people.changed
-    if not hints:
+    """Hints come late, twice, out of order, or never; others come while the run for one writes."""
+    changed = world.people.changed
+    if not changed:
         return ""
-    place = {"oldest": 0, "newest": len(hints) - 1}.get(event.what, event.pick % len(hints))
-    side, record = hints[place] if event.what == "twice" else hints.pop(place)
+    place = {"oldest": 0, "newest": len(changed) - 1}.get(event.what, event.pick % len(changed))
+    side, record = changed[place] if event.what == "twice" else changed.pop(place)
     if event.what == "lost":
         return f"the hint about {side} {record} is lost"
-    chosen: dict[Side, list[str]] = {side: [record]}
-    world.work(
-        lambda: world.sync(selection={"partner": chosen}, trigger="hint", sweep=False),
-        event.trouble,
-    )
+    world.work(lambda: world.hinted(side, record, event.other % 8), event.trouble)
     return ""
 
 
@@ -183,6 +181,34 @@ def _put_store_back(world: World, event: Event) -> str:
     return world.put_store_back(event.pick, lambda: told(world))
 
 
+def _decide(world: World, event: Event) -> str:
+    """A person answers a conflict."""
+    found = world.store.inbox.conflicts()
+    if not found:
+        return ""
+    row = found[event.pick % len(found)]
+    value: Any = event.what
+    if row.field == "":
+        value = value if value in ("uncouple", "delete", "create") else "uncouple"
+    elif value not in ("crm", "erp"):
+        value = "crm"
+    hand.resolve(world.store, row.id, value, by="somebody")
+    return f"conflict about '{row.field}' of {row.label}: {value}"
+
+
+def _answer(world: World, event: Event) -> str:
+    """A person answers a proposed pair."""
+    found = world.store.inbox.reviews()
+    if not found:
+        return ""
+    row = found[event.pick % len(found)]
+    try:
+        hand.answer(world.store, row.id, event.what, by="somebody")
+    except KoppelError as error:
+        return f"no answer: {error}"
+    return f"{row.crm_id} and {row.erp_id}: {event.what}"
+
+
 def _side(event: Event) -> Side:
     return "crm" if event.side == "crm" else "erp"
 
@@ -206,8 +232,8 @@ _DEEDS: dict[str, Callable[[World, Event], Any]] = {
     "quote": lambda world, event: world.quote(event.pick, event.other),
     "hand_over": _hand_over,
     "orders": _look_at_orders,
-    "decide": lambda world, event: world.decide(event),
-    "answer": lambda world, event: world.answer(event),
+    "decide": _decide,
+    "answer": _answer,
 }
 
 

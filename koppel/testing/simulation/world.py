@@ -13,11 +13,12 @@ import shutil
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,11 @@ from django.db import DatabaseError, OperationalError, connection, connections
 from koppel.connectors.base import Connector
 from koppel.connectors.memory import MemoryConnector
 from koppel.connectors.memory_system import Behaviour, MemorySystem
-from koppel.engine import Engine, hand
+from koppel.engine import Engine
+from koppel.engine.ahead import ReadAhead
 from koppel.engine.durable import Program
+from koppel.engine.hints import Hints
+from koppel.engine.watch import held
 from koppel.errors import Interrupted, KoppelError, TryLater
 from koppel.mapping.document import default_rule, shipped_mapping
 from koppel.mapping.orders import shipped_order_mapping
@@ -122,6 +126,7 @@ class World:
         self._configure()
         self.engine = self._engine()
         self._orders: Orders | None = None
+        self._hints = Hints()
 
     # the two systems and their clocks
 
@@ -190,6 +195,7 @@ class World:
         connections.close_all()
         self.engine = self._engine()
         self._orders = None
+        self._hints = Hints()
 
     # what happens at each boundary
 
@@ -340,6 +346,29 @@ class World:
         """A run; one that is held is looked at by a person, and approved."""
         return self._approved(self.engine, self.engine.sync(**how))
 
+    def hinted(self, side: Side, record: str, more: int) -> None:
+        """Runs for a hint, and for those that come meanwhile: what these are about is read ahead.
+
+        `more`: so many come at each page that is written. They are lost with the process.
+        """
+        self._hints.add(("partner", side, record))
+        while self._hints and held(self.store) is None:
+            hints, given = self._hints.take()
+            self.counts["read ahead"] += len(given)
+            chosen: dict[Side, list[str]] = {}
+            for _, where, one in hints:
+                chosen.setdefault(where, []).append(one)
+            ahead = ReadAhead(self.store, partial(self._following, more))
+            self.sync(
+                selection={"partner": chosen}, trigger="hint", sweep=False, given=given, ahead=ahead
+            )
+            self._hints.found(ahead.found())
+
+    def _following(self, more: int, entity: str, side: Side, most: int) -> Sequence[str]:
+        for _ in range(min(more, len(self.people.changed))):
+            self._hints.add(("partner", *self.people.changed.pop()))
+        return self._hints.following(entity, side, most)
+
     def _approved(self, engine: Engine, run: Run) -> Run:
         if run.state == "held":
             self.say(f"    held: {run.reasons}")
@@ -433,32 +462,6 @@ class World:
         }  # fmt: skip
         self.quotes.append(self.people.humans["crm"].create(QUOTE, fields))
         return f"quote {self.quotes[-1]} for {fields['organisation']}"
-
-    def decide(self, event: Event) -> str:
-        """A person answers a conflict."""
-        found = self.store.inbox.conflicts()
-        if not found:
-            return ""
-        row = found[event.pick % len(found)]
-        value: Any = event.what
-        if row.field == "":
-            value = value if value in ("uncouple", "delete", "create") else "uncouple"
-        elif value not in ("crm", "erp"):
-            value = "crm"
-        hand.resolve(self.store, row.id, value, by="somebody")
-        return f"conflict about '{row.field}' of {row.label}: {value}"
-
-    def answer(self, event: Event) -> str:
-        """A person answers a proposed pair."""
-        found = self.store.inbox.reviews()
-        if not found:
-            return ""
-        row = found[event.pick % len(found)]
-        try:
-            hand.answer(self.store, row.id, event.what, by="somebody")
-        except KoppelError as error:
-            return f"no answer: {error}"
-        return f"{row.crm_id} and {row.erp_id}: {event.what}"
 
 
 def _copy(source: Path, target: Path) -> None:
