@@ -69,12 +69,12 @@ def serve(
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
+    door.open()
     watch.start()
     desk.start()
     scheduler.start()
     views.start()
     bell.start()
-    door.open()
     here.say(f"Koppel serves on http://{host}:{port} (stop: Ctrl-C)")
     settle_until(stop)
     err.print("Stopping: what is being written is finished first.")

@@ -32,7 +32,11 @@ class Door:
         self._others: PageProcesses | None = None
 
     def open(self) -> None:
-        """Answer, in threads and processes of its own."""
+        """Answer, in threads and processes of its own.
+
+        All pages are loaded here. Threads that load modules beside it may meet half of one: whoever
+        has some begins them afterwards.
+        """
         serving.prepare(self._home, self._host)
         pages, proxy = serving.application(), serving.trusted_proxy()
         self._outer = [serving.server(pages, one.dup(), proxy=proxy) for one in self._sockets]

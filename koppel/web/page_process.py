@@ -114,8 +114,6 @@ def _answers(one: subprocess.Popen[bytes]) -> bool:
 def main(home: str, host: str, engine: str, *numbers: str) -> None:
     """One such process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that began it.
-    from django.urls import resolve
-
     from koppel import config
     from koppel.connectors import registry
     from koppel.engine import seen
@@ -138,7 +136,6 @@ def main(home: str, host: str, engine: str, *numbers: str) -> None:
     sockets = [socket.socket(fileno=int(number)) for number in numbers]
     front = Front(serving.application(), engine)
     server = serving.server(front, *sockets, proxy=serving.trusted_proxy())
-    resolve("/")  # reads all addresses, and with them all pages
     threading.Thread(target=_end_with_parent, name="koppel-parent", daemon=True).start()
     stop = threading.Event()
     # Until here SIGTERM ends it at once. From now on it says so and raises nothing: an exception

@@ -50,10 +50,12 @@ def _lean(connection: Any, **_: Any) -> None:
 
 
 def application() -> Application:
-    """Koppel's pages and interfaces."""
+    """Koppel's pages and interfaces, with all that they need loaded."""
     from django.core.wsgi import get_wsgi_application
+    from django.urls import resolve
 
     found: Application = get_wsgi_application()
+    resolve("/")  # reads all addresses, and with them all pages
     return found
 
 
