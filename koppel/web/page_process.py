@@ -6,6 +6,7 @@ them end with the one that began them, however that ends.
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import signal
@@ -154,4 +155,5 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
+    faulthandler.enable()
     main(*sys.argv[1:])
