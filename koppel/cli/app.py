@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -81,8 +82,8 @@ def load() -> typer.Typer:
 
 def main() -> None:
     """The entry point: runs a command and ends with its exit code."""
-    if sys.stderr is not None:
-        # Where a library brings the process down, the log says at which line.
+    # Where a library brings the process down, the log says at which line; if there is one.
+    with suppress(OSError, RuntimeError):
         faulthandler.enable()
     command = load()
     sys.exit(guarded(lambda: command(prog_name="koppel")))
