@@ -24,7 +24,7 @@ from koppel.store.order_models import Process
 from koppel.sync.rule import SIDES, Side
 from koppel.web.entering import BadEntry, entered, entry_of
 from koppel.web.notes import note, trouble
-from koppel.web.records import canonical, native_address, reference
+from koppel.web.records import canonical, native_address, reference, referred
 from koppel.web.rights import looked, needs, require, rights_of, who
 from koppel.web.service import Service, current
 from koppel.web.trade import system_page
@@ -458,7 +458,8 @@ def _notices(request: HttpRequest) -> dict[str, Any]:
         if seen(row.entity):
             lost, kept = decode(row.values)
             cards.append({"row": row, "lost": lost, "kept": kept})
-    return {"cards": cards}
+    names = referred(request, [card[key] for card in cards for key in ("lost", "kept")])
+    return {"cards": cards, "names": names}
 
 
 _LISTS: Mapping[str, Callable[[HttpRequest], dict[str, Any]]] = {

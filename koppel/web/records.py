@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -17,7 +17,7 @@ from koppel.store.codec import decode
 from koppel.store.models import Journal
 from koppel.store.values import CouplingRow
 from koppel.sync.rule import SIDES, Rule, Side
-from koppel.web.rights import needs, require
+from koppel.web.rights import needs, require, rights_of
 from koppel.web.service import Service, current
 
 HISTORY = 60
@@ -55,11 +55,19 @@ def _coupled(service: Service, side: Side) -> Callable[[str, str], str | None]:
 
 
 def reference(service: Service, value: Any) -> Any:
-    """A reference as (label, address); any other value as it is."""
+    """A reference as the label of what it refers to; any other value as it is."""
     if not isinstance(value, Ref) or value.coupling is None:
         return value
     row = service.store.couplings.by_id([value.coupling]).get(value.coupling)
     return row.label if row is not None else value
+
+
+def referred(request: HttpRequest, values: Iterable[Any]) -> dict[str, str]:
+    """Coupling -> label, of all that these values refer to and this person may see."""
+    wanted = {one.coupling for one in values if isinstance(one, Ref) and one.coupling is not None}
+    rows = current().store.couplings.by_id(wanted)
+    seen = rights_of(request).among("view", {row.entity for row in rows.values()})
+    return {id: row.label for id, row in rows.items() if row.entity in seen}
 
 
 def compare(service: Service, row: CouplingRow) -> list[dict[str, Any]]:
@@ -110,6 +118,12 @@ def journal_lines(entries: list[Journal]) -> list[dict[str, Any]]:
     ]
 
 
+def names_in(request: HttpRequest, lines: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What the values in lines of the journal refer to (see `referred`)."""
+    changes = [change for line in lines for change in line["changes"]]
+    return referred(request, [change[key] for change in changes for key in ("old", "new")])
+
+
 def native_address(service: Service, entity: str, side: Side, record: str | None) -> str | None:
     """Where the system itself shows that record, where its connector can tell."""
     rule = rule_of(service, entity)
@@ -134,11 +148,13 @@ def coupling(request: HttpRequest, coupling: str) -> HttpResponse:
     if row is None:
         raise Http404
     require(request, "view", row.entity)
+    lines = journal_lines(store.journal.of_coupling(coupling, HISTORY))
     context = {
         "row": row,
         "in_step_at": store.couplings.in_step_at(coupling),
         "fields": compare(service, row),
-        "lines": journal_lines(store.journal.of_coupling(coupling, HISTORY)),
+        "lines": lines,
+        "names": names_in(request, lines),
         "open": store.inbox.open_fields([coupling]).get(coupling, {}),
         "links": {
             side: native_address(service, row.entity, side, row.record(side)) for side in SIDES

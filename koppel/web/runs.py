@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db.models import Q
@@ -19,7 +19,7 @@ from koppel.store.runs import decode_body
 from koppel.web import words
 from koppel.web.errands import begin
 from koppel.web.notes import note, trouble
-from koppel.web.records import journal_lines
+from koppel.web.records import journal_lines, names_in, referred
 from koppel.web.rights import looked, needs, require, rights_of, who
 from koppel.web.service import current
 
@@ -84,9 +84,11 @@ def run(request: HttpRequest, number: int) -> HttpResponse:
     rows = rows.filter(entity__in=entities)
     after = _whole(request.GET.get("after", ""))
     found = list(rows.filter(number__gt=after)[: PAGE + 1])
+    steps = _steps(found[:PAGE])
     context = {
         "run": row,
-        "steps": _steps(found[:PAGE]),
+        "steps": steps,
+        "names": referred(request, _values(steps)),
         "next": found[PAGE - 1].number if len(found) > PAGE else None,
         "kinds": [(name, many) for name, many in sorted(counts.items()) if ":" not in name],
         "kind": kind,
@@ -112,6 +114,18 @@ def _steps(rows: Sequence[Step]) -> list[dict[str, Any]]:
     return [
         {"row": row, "body": decode_body(row.body), "known": row.coupling in known} for row in rows
     ]
+
+
+def _values(steps: Sequence[Mapping[str, Any]]) -> Iterator[Any]:
+    """All values that stand in steps."""
+    for step in steps:
+        body = step["body"]
+        for change in body.changes:
+            yield from (change.old, change.new)
+        for conflict in body.conflicts:
+            yield from (conflict.crm, conflict.erp)
+        for notice in body.notices:
+            yield from (notice.lost, notice.kept)
 
 
 @require_POST
@@ -218,6 +232,7 @@ def journal(request: HttpRequest) -> HttpResponse:
     looked(request, len(lines))
     context = {
         "lines": lines,
+        "names": names_in(request, lines),
         "asked": asked,
         "entities": entities,
         "states": ("done", "refused", "void", "unknown", "intent"),

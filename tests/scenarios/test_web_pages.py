@@ -14,8 +14,10 @@ from pypdf import PdfReader
 
 from koppel.config import now
 from koppel.engine.errand import Errand
+from koppel.model import Ref
 from koppel.processes.settings import shipped_settings
-from koppel.store.models import Run
+from koppel.store.codec import encode
+from koppel.store.models import Journal, Run
 from koppel.store.order_models import OrderLink
 from koppel.testing.generated import crm_fields, erp_fields, partners
 from koppel.web import errands
@@ -167,6 +169,23 @@ def test_a_record_shows_both_sides_and_its_history(desk: Desk) -> None:
     assert "Nothing was written yet" in desk.see("/journal", q="no such record")
     looks = [(e.action, e.subject) for e in desk.pair.store.audit_log.recent(5)]
     assert ("list", "/journal") in looks
+
+
+def test_what_a_value_refers_to_is_told_by_name_to_those_who_may_see_it(desk: Desk) -> None:
+    desk.edit_crm(email="new@a.example")
+    desk.press(f"/records/partner/crm/{desk.crm}/synchronise")
+    (partner,) = desk.pair.store.couplings.by_record("partner", "crm", [desk.crm]).values()
+    here, elsewhere = Ref("partner", partner.id), Ref("partner", native="A-77")
+    # As if of a contact: which field of whom it was makes no difference here.
+    Journal.objects.update(entity="contact", changes=encode([["x", elsewhere, here, "crm", "y"]]))
+    people = desk.pair.store.people
+    people.set_rights("contacts only", [("view", "contact")])
+    people.add("cora", "a password of five words", ["contacts only"])
+    for who, told in (("anna", partner.label), ("cora", f"Partner {partner.id:.8}")):
+        desk.web.force_login(get_user_model().objects.get(username=who))
+        page = desk.see("/journal", entity="contact")
+        assert f'<td class="new">{told}</td>' in page
+        assert '<td class="old">Partner A-77</td>' in page
 
 
 def test_the_first_page_tells_what_waits_and_that_a_system_is_away(desk: Desk) -> None:

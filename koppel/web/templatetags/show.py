@@ -153,6 +153,13 @@ def shown(value: Any) -> str:
     return _plain(value)
 
 
+@register.filter
+def named(value: Any, names: Mapping[str, str]) -> str:
+    """As `shown`; a reference by the label of what it refers to, where `names` has it."""
+    found = names.get(value.coupling or "") if isinstance(value, Ref) and names else None
+    return found or shown(value)
+
+
 def _plain(value: Any) -> str:
     if isinstance(value, Ref):
         name = words.word(words.ENTITIES, value.entity)
