@@ -310,7 +310,7 @@ PATTERNS: tuple[str, ...] = (
     N("once for each rate, halves to even"),
     N("line by line, halves up"),
     N("line by line, halves to even"),
-    N("Taken with the ERP's amounts: {said}"),
+    N("Taken with the ERP's amounts: {part}"),
     N("The order is {state} in the ERP."),
     N("The order {name} is {state} in the ERP."),
     N("The draft {name} could not be removed: {said}"),
@@ -326,8 +326,8 @@ PATTERNS: tuple[str, ...] = (
     N("Make it a customer in the CRM, or let the sync rule create it in the ERP"),
     N("Put it right on the customer's page, then try again"),
     N("the ERP does not take the customer: {part}"),
-    N("the ERP reckons otherwise: {said}"),
-    N("the ERP reckons otherwise (only the rounding of tax differs): {said}"),
+    N("the ERP reckons otherwise: {part}"),
+    N("the ERP reckons otherwise (only the rounding of tax differs): {part}"),
     N("Correct it in the CRM or the ERP and try again, or take the ERP's amounts: {command}"),
     N("The order exceeds the customer's credit limit: {said}"),
     N("The customer is blocked in the ERP: {said}"),
@@ -353,6 +353,47 @@ PATTERNS: tuple[str, ...] = (
     N("Accounting can open it, or give the order a date in an open period"),
     N("The ERP's administrator can grant the right"),
     N("Put it right, then try again"),
+    # what is wrong with an order
+    N("the quote that this order was made of is in the ERP already ({name})"),
+    N("Change that order, or to make a second one: {command}"),
+    N("the ERP has an order of this document for another customer already ({name})"),
+    N("If the CRM was restored from a backup, make a new one: {command}"),
+    N("the ERP has this order as {name} already, and otherwise: {part}"),
+    N("Compare both, and to take it as it is: {command}"),
+    N("the order was removed from the ERP while it was handed over"),
+    N("To hand it over again: {command}"),
+    N("the customer cannot be made in the ERP: {part}"),
+    N("Look at it with: {command}"),
+    N("the customer is gone from the CRM"),
+    N("Give the order a customer"),
+    N("the CRM does not make the prospect a customer: {said}"),
+    N("Make it a customer by hand, then try again"),
+    N("the order cannot be cancelled: {said}"),
+    N("It is under way in the ERP: a clerk there can stop or return it"),
+    N("this order has no such invoice"),
+    N("this ERP prints no invoices"),
+    N("there is no order of {name} in the ERP"),
+    N("Hand it over: {command}. One of the ERP is seen at the next look"),
+    N("quotes are written in the ERP here, so this document is not handed over"),
+    N("orders are entered in the ERP here, so this document is not handed over"),
+    N("Enter it in the ERP; where the step runs says the order settings: {name}"),
+    N("Hand the order over again: {command}"),
+    N("The currency '{name}' is none of ISO 4217"),
+    N("The order has no customer"),
+    N("The order has no lines"),
+    N("Line {many}: the product '{name}' has no number"),
+    N("Line {many}: a discount of the kind '{name}' is not known"),
+    N("Line {many}: the tax rate '{name}' is no number"),
+    N("The CRM shows {amount} {part}, its lines come to {amount_lines}"),
+    N("net"),
+    N("gross"),
+    N("The unit '{name}' is in no value table"),
+    N("The payment terms '{name}' are not known in the ERP (it has: {names})"),
+    N("{part_place}: {amount} in the CRM, {amount_erp} in the ERP"),
+    N("{part_place}: nothing in the CRM, {amount_erp} in the ERP"),
+    N("{part_place}: {amount} in the CRM, nothing in the ERP"),
+    N("tax of {share}"),
+    N("taxable at {share}"),
     # change requests
     N(
         "Change request: the CRM says otherwise ({what}), and the order is {state} in the ERP. "
@@ -441,15 +482,25 @@ def in_language(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _translated(text: str, language: str) -> str:
+    whole = _whole(text)
+    if whole is None and text.endswith("."):
+        # Some are told as a sentence here and as a part of one there.
+        part = _whole(text[:-1])
+        whole = None if part is None else part + "."
+    return _pieces(text) if whole is None else whole
+
+
+def _whole(text: str) -> str | None:
+    """A text that fits a pattern; None where none does."""
     for pattern, expression in _compiled():
         found = expression.match(text)
         if found is not None:
             values = {name: _value(name, said) for name, said in found.groupdict().items()}
             return _(pattern).format(**values)
-    return _pieces(text, language)
+    return None
 
 
-def _pieces(text: str, language: str) -> str:
+def _pieces(text: str) -> str:
     """Several sentences, or a list of reasons, each by itself."""
     for mark in (". ", "; ", ", "):
         if mark in text:

@@ -63,6 +63,30 @@ from koppel.web.sentences import PATTERNS, in_language  # noqa: E402
             "The order S-00001 is processing in the ERP.",
             "Der Auftrag S-00001 ist im ERP jetzt: bestätigt.",
         ),
+        (
+            "the ERP reckons otherwise: net: 1020.00 in the CRM, 1019.00 in the ERP.",
+            "Das ERP rechnet anders: netto: 1.020,00 im CRM, 1.019,00 im ERP.",
+        ),
+        (
+            "the ERP has this order as S-1 already, and otherwise: tax of 19 %: nothing in the "
+            "CRM, 3.80 in the ERP",
+            "das ERP hat diesen Auftrag schon als S-1, und zwar anders: Steuer zu 19 %: nichts im "
+            "CRM, 3,80 im ERP",
+        ),
+        (
+            "Line 2: the tax rate 'reduced' is no number. The order has no customer.",
+            "Position 2: der Steuersatz „reduced“ ist keine Zahl. Der Auftrag hat keinen Kunden.",
+        ),
+        (
+            "The CRM shows 12.5 gross, its lines come to 12.49.",
+            "Das CRM zeigt brutto 12,50, seine Positionen ergeben 12,49.",
+        ),
+        (
+            "If the CRM was restored from a backup, make a new one: koppel order retry 1 --accept "
+            "again",
+            "Wurde das CRM aus einer Sicherung wiederhergestellt, legen Sie einen neuen an: koppel "
+            "order retry 1 --accept again",
+        ),
         ("What a system said itself.", "What a system said itself."),
     ],
 )
