@@ -27,6 +27,7 @@ from koppel.sync.rule import SIDES, Side, holds, other
 from koppel.sync.state import Decision, View
 
 _KINDS = {"merge": "update", "nothing": "rebase"}
+_NONE: frozenset[str] = frozenset()
 
 
 class Planner:
@@ -176,11 +177,13 @@ class Planner:
         seen: dict[Side, Record | Gone | None] = {}
         for side in SIDES:
             record = coupling.record(side)
-            seen[side] = records[side].get(record) if record else None
+            # Without a number it is gone for good, where that is known of it (`Settler`).
+            base = coupling.base(side)
+            seen[side] = records[side].get(record) if record else _gone_for_good(base)
             try:
-                seen[side] = self._itself(side, seen[side], coupling.base(side))
+                seen[side] = self._itself(side, seen[side], base)
                 views[side] = replace(
-                    self._view(side, seen[side], coupling.base(side)),
+                    self._view(side, seen[side], base),
                     changed_at=self._intake.work.at.get((side, record or "")),
                 )
             except BadValue as error:
@@ -330,6 +333,7 @@ class Planner:
                 self._line.entity, [(crm_id, erp_id) for crm_id, erp_id, *_ in page]
             )
             left = left_alone(self._store, self._line.entity, ids)
+            disputed = self._store.inbox.left_open({pair.coupling for pair in former.values()})
             for crm_id, erp_id, value, reasons in page:
                 if self._is_beside("crm", crm_id) and self._is_beside("erp", erp_id):
                     continue
@@ -338,11 +342,13 @@ class Planner:
                     why = "another pair follows a merge to one of the two"
                     self._review(crm_id, erp_id, value, (*reasons, why))
                     continue
+                pair = former.get((crm_id, erp_id))
                 self._new_pair(
                     {"crm": found["crm"].get(crm_id), "erp": found["erp"].get(erp_id)},
                     reasons,
-                    former.get((crm_id, erp_id)),
+                    pair,
                     left.get(("crm", crm_id)) or left.get(("erp", erp_id)),
+                    disputed.get(pair.coupling, _NONE) if pair is not None else _NONE,
                 )
 
     def _new_pair(
@@ -351,8 +357,12 @@ class Planner:
         reasons: tuple[str, ...],
         former: FormerPair | None,
         taken_up: CouplingRow | None,
+        disputed: frozenset[str],
     ) -> None:
-        """Couple two records. What was a pair before is merged against both bases of then."""
+        """Couple two records. What was a pair before is merged against both bases of then.
+
+        `disputed`: fields that were in conflict when it ended; their bases do not tell of it.
+        """
         for side, record in seen.items():
             if isinstance(record, Gone):
                 self._store.replica.remove(self._line.entity, side, [record.id])
@@ -372,7 +382,7 @@ class Planner:
             views = {side: self._view(side, seen[side], bases[side]) for side in SIDES}
         except BadValue:
             return
-        decision = decide(self._line.rule, views["crm"], views["erp"])
+        decision = decide(self._line.rule, views["crm"], views["erp"], open_conflicts=disputed)
         coupling = CouplingRow(
             id=taken_up.id if taken_up is not None else self._new_id(),
             entity=self._line.entity,
@@ -464,6 +474,10 @@ class Planner:
             if isinstance(value, Ref) and value.coupling is None and value.native is not None:
                 return f"{value.entity}:{side}:{value.native}"
         return ""
+
+
+def _gone_for_good(base: Record | Gone | None) -> Gone | None:
+    return base if isinstance(base, Gone) else None
 
 
 def _aim(decision: Decision, side: Side, coupling: CouplingRow) -> str | None:

@@ -111,7 +111,10 @@ class Settler:
             self._inbox(step)
         made = {step.coupling for step in steps if step.kind in ("couple", "sleep")}
         new = [row for row in keep if row.id in made]
-        self._store.couplings.free(new)
+        created = {step.coupling for step in steps if step.kind == "create"}
+        born = [row for row in keep if row.id in created]
+        self._store.couplings.free([*new, *born])
+        self._numbers_again(born, keep, sent={s.coupling: sent.get(s.number, {}) for s in steps})
         self._store.couplings.save(keep)
         self._part(new)
         self._store.couplings.save(halves, in_step=False)
@@ -182,6 +185,40 @@ class Settler:
             self._owe(row, step, sent)
         return row
 
+    def _numbers_again(
+        self,
+        born: Sequence[CouplingRow],
+        keep: Sequence[CouplingRow],
+        sent: Mapping[str, Mapping[Side, Outcome | None]],
+    ) -> None:
+        """Numbers that a system gave to new records and had given before: those of then are gone.
+
+        It was put back from a backup. Who was coupled with them is looked at again, and stands
+        beside no record there until then.
+        """
+        for side in SIDES:
+            given = {
+                row.record(side): row.id
+                for row in born
+                if isinstance(sent.get(row.id, {}).get(side), Written)
+            }
+            here = {row.id: row for row in keep}
+            known = self._store.couplings.by_record(
+                self._line.entity, side, [record for record in given if record]
+            )
+            before = {**{row.id: row for row in known.values()}, **here}
+            lost = [row for row in before.values() if given.get(row.record(side), row.id) != row.id]
+            for row in lost:
+                resource = self._line.lanes[side].resource
+                row.lose(side, Gone(resource=resource, id=row.record(side) or ""))
+                kept = row.record(other(side))
+                if kept:
+                    self._store.inbox.wait(
+                        row.entity, other(side), kept, reason="its partner's number is another's"
+                    )
+            # Before the new ones are saved: a number is in one coupling at a time.
+            self._store.couplings.save(lost, in_step=False)
+
     def _gone(
         self, row: CouplingRow, step: PlannedStep, sent: Mapping[Side, Outcome | None]
     ) -> None:
@@ -220,6 +257,7 @@ class Settler:
             self._store.replica.remove(self._line.entity, side, [record])
         crm_ids = [row.crm_id for row in new if row.crm_id and row.erp_id]
         self._store.couplings.together_again(self._line.entity, crm_ids)
+        self._store.inbox.pairs_again([row.id for row in new])
         self._over, self._lost = [], []
 
     def _owe(
@@ -301,6 +339,7 @@ class Settler:
         else:
             row.erp_id, row.erp_version, row.erp_base = record, "", None
         self._store.inbox.wait(row.entity, side, record, reason="follows a merge")
+        self._store.inbox.try_dependants(row.entity)
 
     def _inbox(self, step: PlannedStep) -> None:
         inbox = self._store.inbox

@@ -64,18 +64,20 @@ class InboxStore:
     ) -> None:
         """Open conflicts; of open ones bring the values up to date, and keep the first bases.
 
-        One that was decided is open again where its values are others than those decided about.
+        One that was decided is open again where its values are others than those decided about, and
+        one that the pair's end left open, where the two are a pair again.
         """
         for item in items:
             values = [item.crm_base, item.erp_base, item.crm, item.erp]
             row = Conflict.objects.filter(
-                coupling=coupling, field=item.field, state__in=["open", "resolved"]
-            ).first()
+                coupling=coupling, field=item.field, state__in=["open", "resolved", "over"]
+            ).last()
             if row is not None:
                 now = encode(decode(row.values)[:2] + values[2:])
-                if row.state == "open" or now != bytes(row.values):
+                if row.state != "resolved" or now != bytes(row.values):
                     row.state, row.resolution, row.values, row.why = "open", None, now, item.why
-                    row.save(update_fields=["state", "resolution", "values", "why"])
+                    row.closed_at = None
+                    row.save(update_fields=["state", "resolution", "values", "why", "closed_at"])
                 continue
             Conflict.objects.create(
                 coupling=coupling,
@@ -95,8 +97,24 @@ class InboxStore:
         ).update(state="closed", closed_at=self._clock())
 
     def pair_over(self, coupling: str) -> None:
-        """A pair has ended: nothing about it is left to be decided."""
-        self.close_conflicts(coupling, self.open_fields([coupling]).get(coupling, {}))
+        """A pair has ended: nothing about it is left to be decided, unless it comes back."""
+        self.close_conflicts(coupling, [""])
+        Conflict.objects.filter(coupling=coupling, state__in=["open", "resolved"]).update(
+            state="over", resolution=None, closed_at=self._clock()
+        )
+
+    def left_open(self, couplings: Iterable[str]) -> dict[str, frozenset[str]]:
+        """Coupling -> fields that were in conflict when the pair ended."""
+        found: dict[str, set[str]] = {}
+        sql = "SELECT coupling, field FROM store_conflict WHERE state = 'over' AND coupling IN "
+        for coupling, field in bulk.select(f"{sql}({{ids}})", couplings):
+            found.setdefault(coupling, set()).add(field)
+        return {coupling: frozenset(fields) for coupling, fields in found.items()}
+
+    def pairs_again(self, couplings: Iterable[str]) -> None:
+        """These are pairs again: what is in conflict now is open, and the rest is over for good."""
+        sql = "UPDATE store_conflict SET state = 'closed' WHERE state = 'over' AND coupling IN "
+        bulk.execute(f"{sql}({{ids}})", couplings)
 
     def conflicts(self, *, state: str = "open", limit: int = 500) -> list[Conflict]:
         """Conflicts of a state, oldest first."""
@@ -201,6 +219,12 @@ class InboxStore:
         self.wait(row.entity, _side(row.side), row.record, reason="released by a person")
         row.delete()
         return row
+
+    def try_dependants(self, entity: str) -> None:
+        """What is in quarantine of other entities is tried again: what it refers to has moved."""
+        for row in Quarantine.objects.exclude(entity=entity):
+            self.wait(row.entity, _side(row.side), row.record, reason="its company was merged")
+            row.delete()
 
     # pending
 

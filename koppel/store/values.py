@@ -51,6 +51,13 @@ class CouplingRow(Struct, kw_only=True):
         else:
             self.erp_id, self.erp_version, self.erp_base = record.id, version, record
 
+    def lose(self, side: Side, gone: Gone) -> None:
+        """The record of a side is gone, and its number is another one's by now."""
+        if side == "crm":
+            self.crm_id, self.crm_version, self.crm_base = None, "", gone
+        else:
+            self.erp_id, self.erp_version, self.erp_base = None, "", gone
+
 
 class FormerPair(Struct, frozen=True, kw_only=True):
     """A pair that ended as one of its records was gone, with both bases of then.

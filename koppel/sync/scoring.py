@@ -132,7 +132,11 @@ def _bounds(
     named = name.ratio >= 0.9 and name.told >= _TELLING and not (against or name.clash)
     if named and _worth_asking(a, b, name, identity + contacts + place):
         low = rule.review
-    if witnesses >= 3 and name.ratio >= 0.4 and not against:
+    # Under another name altogether, yet with phone and domain of its own, and where it was.
+    renamed = sum(one.points >= 1.5 for one in contacts) >= 2 and any(
+        one.points > 0 for one in place
+    )
+    if ((witnesses >= 3 and name.ratio >= 0.4) or (renamed and not name.group)) and not against:
         low = rule.review
     return min(low, high), high
 

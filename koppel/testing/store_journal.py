@@ -225,6 +225,26 @@ class InboxRules(StoreFixtures):
         store.inbox.pair_over("c1")
         assert store.inbox.conflicts() == store.inbox.conflicts(state="resolved") == []
 
+    def test_what_was_open_when_a_pair_ended_is_open_again_with_it(self, store: Store) -> None:
+        number = self.conflict(store)
+        self.conflict(store, "phone")
+        store.inbox.pair_over("c1")
+        assert store.inbox.left_open(["c1", "c2"]) == {"c1": {"email", "phone"}}
+        assert self.conflict(store, crm="a2") == number
+        (row,) = store.inbox.conflicts()
+        assert (row.field, row.closed_at) == ("email", None)
+        store.inbox.pairs_again(["c1"])
+        assert store.inbox.left_open(["c1"]) == {}
+        assert [row.field for row in store.inbox.conflicts()] == ["email"]
+
+    def test_what_refers_to_a_merged_record_is_tried_again(self, store: Store) -> None:
+        for entity in ("partner", "contact"):
+            for _ in range(2):
+                store.inbox.failed(entity, "erp", "4", label="P", reason="it is not there")
+        store.inbox.try_dependants("partner")
+        assert [row.entity for row in store.inbox.quarantine()] == ["partner"]
+        assert store.inbox.pending("contact", "erp") == ["4"]
+
     def test_the_same_error_twice_is_quarantine_another_one_counts_anew(self, store: Store) -> None:
         def fails(reason: str) -> bool:
             return store.inbox.failed("partner", "crm", "1", label="P", reason=reason, version="v1")

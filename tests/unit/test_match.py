@@ -257,6 +257,17 @@ def test_the_same_address_with_different_names_is_no_match() -> None:
     assert compared(one, two).band == "different"
 
 
+def test_a_company_under_another_name_altogether_is_asked_about() -> None:
+    reached: dict[str, Any] = {"phone": NUMBER, "website": "zwirbelmaier.de"}
+    before = company("Zwirbelmaier Hydraulik GmbH", billing_address=ADDRESS, **reached)
+    renamed = company("Fluidtechnik Stuttgart AG", billing_address=ADDRESS, **reached)
+    assert compared(before, renamed).band == "review"
+    tenant = company("Fluidtechnik Stuttgart AG", billing_address=ADDRESS, phone=NUMBER)
+    assert compared(before, tenant).band == "different"
+    away = company("Fluidtechnik AG", billing_address=ELSEWHERE, **reached)
+    assert compared(before, away).band == "different"
+
+
 @pytest.mark.parametrize(
     "sister", ["Müller Pumpen GmbH", "Müller Hydraulik Verwaltungs GmbH", "Müller Holding GmbH"]
 )

@@ -127,6 +127,7 @@ class World:
         self.engine = self._engine()
         self._orders: Orders | None = None
         self._hints = Hints()
+        self._hinted = False
 
     # the two systems and their clocks
 
@@ -344,6 +345,7 @@ class World:
 
     def sync(self, **how: Any) -> Run:
         """A run; one that is held is looked at by a person, and approved."""
+        self._hinted = how.get("trigger") == "hint" or (self._hinted and "selection" in how)
         return self._approved(self.engine, self.engine.sync(**how))
 
     def hinted(self, side: Side, record: str, more: int) -> None:
@@ -411,7 +413,9 @@ class World:
         for _ in range(3):
             # Koppel looks every few seconds: it has seen where its own last write stands. If not,
             # a backup of before it is told from what Koppel read only by an audit.
-            run = self.work(self.sync) if self._wrote_since(side, snapshot) else None
+            # The same holds of what a hint has told and no poll has passed yet.
+            due = self._hinted or self._wrote_since(side, snapshot)
+            run = self.work(self.sync) if due else None
             if run is None or not run.counts.get("writes"):
                 break
         self.systems[side].put_back(snapshot)
