@@ -62,8 +62,15 @@ class OrderStore:
         return list(rows.order_by("-changed_at")[:limit])
 
     def put(self, *, key: str, **values: Any) -> OrderLink:
-        """Make or change the link of this key."""
+        """Make or change the link of this key.
+
+        Who had its number in the ERP before is gone: the ERP was put back from a backup, and gives
+        numbers out again.
+        """
         now = self._clock()
+        if values.get("erp_id") is not None:
+            before = OrderLink.objects.filter(erp_id=values["erp_id"]).exclude(key=key)
+            before.update(erp_id=None, state="gone")
         row = OrderLink.objects.filter(key=key).first()
         if row is None:
             row = OrderLink(id=uuid.uuid4().hex, key=key, seen_at=now, changed_at=now)

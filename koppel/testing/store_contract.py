@@ -352,6 +352,20 @@ class ReplicaRules(StoreFixtures):
         assert store.replica.sweep_result("partner", "crm").missing == ["1"]
 
 
+class OrderRules(StoreFixtures):
+    """Orders of both systems."""
+
+    def test_a_number_of_the_erp_belongs_to_the_order_that_has_it_now(self, store: Store) -> None:
+        lost = store.orders.put(key="crm/quote/1", crm_id="1", erp_id="7", state="sale")
+        store.orders.put(key="crm/quote/2", crm_id="2", erp_id="7")
+        found = store.orders.get(lost.id)
+        assert found is not None
+        assert (found.erp_id, found.state) == (None, "gone")
+        assert store.orders.of_erp(["7"])["7"].crm_id == "2"
+        store.orders.put(key="crm/quote/2", erp_id="7", state="sale")
+        assert store.orders.of_erp(["7"])["7"].state == "sale"
+
+
 class LeaseRules(StoreFixtures):
     """At most one writer."""
 
@@ -397,6 +411,7 @@ class StoreContract(
     JournalRules,
     InboxRules,
     ReplicaRules,
+    OrderRules,
     LeaseRules,
 ):
     """All groups."""

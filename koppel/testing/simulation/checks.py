@@ -14,7 +14,7 @@ from typing import Any
 from koppel.connectors.base import Record
 from koppel.processes.order_transfer import KIND as TRANSFER
 from koppel.store.codec import decode, decode_record
-from koppel.store.models import Conflict, Journal, Notice
+from koppel.store.models import Conflict, Coupling, Journal, Notice
 from koppel.store.order_models import Process
 from koppel.sync.rule import SIDES, Side
 from koppel.testing.sales import QUOTE, SALE
@@ -101,6 +101,7 @@ def _agree(world: World) -> Iterator[str]:
 def _traced(world: World) -> Iterator[str]:
     """Of what a person typed last, what is not where it was typed."""
     texts = "\n".join([*told(world), *world.lost_texts]).casefold()
+    anew = _coupled_anew(world)
     for (side, record, name), typed in world.people.ledger.entered.items():
         if record not in world.people.living(side):
             continue
@@ -108,8 +109,9 @@ def _traced(world: World) -> Iterator[str]:
         if now.casefold() == typed.value.casefold() or typed.value.casefold() in texts:
             continue
         journal = _in_journal(typed.value)
-        if world.put_back and journal:
-            # Values of then travel once a person let them; the plan showed what they replace.
+        if journal and (world.put_back or (side, record) in anew):
+            # Values of then travel once a person let them, and what the store did not know any
+            # more is coupled as at the first time: the plan shows what is replaced.
             continue
         if _OWNED.get(name) == side:
             yield f"{side} {record}: the owner's {name} {typed.value!r} was replaced by {now!r}"
@@ -119,6 +121,14 @@ def _traced(world: World) -> Iterator[str]:
             continue
         kept = "the journal has it" if journal else "nothing knows it"
         yield f"{side} {record}: {name} {typed.value!r} became {now!r} without a word ({kept})"
+
+
+def _coupled_anew(world: World) -> set[tuple[Side, str]]:
+    """Records whose pair was made after a backup of the store was put back that had none of it."""
+    if world.store_back is None:
+        return set()
+    rows = Coupling.objects.filter(entity="partner", created_at__gte=world.store_back)
+    return {(side, str(getattr(row, f"{side}_id"))) for row in rows for side in SIDES}
 
 
 def _in_journal(value: str) -> bool:

@@ -112,6 +112,8 @@ class World:
         self._backups: dict[Side, list[tuple[Any, Any, list[str]]]] = {"crm": [], "erp": []}
         self.put_back: set[Side] = set()
         """Systems that were put back: what was entered there since the backup is gone with them."""
+        self.store_back: datetime | None = None
+        """When a backup was put in place of the store last."""
         self.quotes: list[str] = []
         shutil.copyfile(template, self._file)
         self.systems = self._make()
@@ -393,6 +395,7 @@ class World:
         self.lost_texts += texts()
         self.restart()
         _copy(self._kept[pick % len(self._kept)], self._file)
+        self.store_back = self.now
         self._learn()
         return "the store is put back from a backup"
 
