@@ -1,8 +1,10 @@
-"""Where Koppel lives: the home folder with the store and the key file."""
+"""Where Koppel lives: the home folder with the store and the key file; and its process."""
 
 from __future__ import annotations
 
+import faulthandler
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,3 +23,9 @@ def home(given: Path | None = None) -> Path:
 def now() -> datetime:
     """The present time in UTC."""
     return datetime.now(UTC)
+
+
+def tell_crashes() -> None:
+    """Where a library brings the process down, the log says at which line; if there is one."""
+    with suppress(OSError, RuntimeError):
+        faulthandler.enable()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import faulthandler
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -82,8 +80,6 @@ def load() -> typer.Typer:
 
 def main() -> None:
     """The entry point: runs a command and ends with its exit code."""
-    # Where a library brings the process down, the log says at which line; if there is one.
-    with suppress(OSError, RuntimeError):
-        faulthandler.enable()
+    config.tell_crashes()
     command = load()
     sys.exit(guarded(lambda: command(prog_name="koppel")))

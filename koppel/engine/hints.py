@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from koppel.engine.ahead import Early
 from koppel.sync.rule import Side
@@ -13,6 +13,14 @@ Hint = tuple[str, Side, str]
 
 MOST = 5000
 """More hints than this at once are dropped: the next poll finds what they were about."""
+
+
+def selection_of(hints: Iterable[Hint]) -> dict[str, dict[Side, list[str]]]:
+    """Hints as a run takes them: entity -> side -> records."""
+    chosen: dict[str, dict[Side, list[str]]] = {}
+    for entity, side, record in hints:
+        chosen.setdefault(entity, {}).setdefault(side, []).append(record)
+    return chosen
 
 
 class Hints:

@@ -196,21 +196,26 @@ class Settler:
         It was put back from a backup. Who was coupled with them is looked at again, and stands
         beside no record there until then.
         """
+        here = {row.id: row for row in keep}
         for side in SIDES:
             given = {
-                row.record(side): row.id
+                record: row.id
                 for row in born
                 if isinstance(sent.get(row.id, {}).get(side), Written)
+                and (record := row.record(side))
             }
-            here = {row.id: row for row in keep}
-            known = self._store.couplings.by_record(
-                self._line.entity, side, [record for record in given if record]
-            )
-            before = {**{row.id: row for row in known.values()}, **here}
-            lost = [row for row in before.values() if given.get(row.record(side), row.id) != row.id]
+            if not given:
+                continue
+            known = self._store.couplings.by_record(self._line.entity, side, given)
+            before = {row.id: row for row in known.values()} | here
+            lost = [
+                row
+                for row in before.values()
+                if given.get(row.record(side) or "", row.id) != row.id
+            ]
             for row in lost:
-                resource = self._line.lanes[side].resource
-                row.lose(side, Gone(resource=resource, id=row.record(side) or ""))
+                gone = Gone(resource=self._line.lanes[side].resource, id=row.record(side) or "")
+                row.stand(side, None, gone)
                 kept = row.record(other(side))
                 if kept:
                     self._store.inbox.wait(
@@ -243,7 +248,7 @@ class Settler:
             )
         for side in lost:
             self._lost.append((side, row.record(side) or ""))
-            _clear(row, side)
+            row.stand(side, None)
 
     def _part(self, new: Sequence[CouplingRow]) -> None:
         """What is remembered of the pairs that ended; and of those that are pairs (again) by now.
@@ -334,10 +339,7 @@ class Settler:
     def _follow(self, row: CouplingRow, side: Side, record: str) -> None:
         """Couple to the record that the old one was merged into; the next pass merges fields."""
         self._store.replica.remove(row.entity, side, [row.record(side) or ""])
-        if side == "crm":
-            row.crm_id, row.crm_version, row.crm_base = record, "", None
-        else:
-            row.erp_id, row.erp_version, row.erp_base = record, "", None
+        row.stand(side, record)
         self._store.inbox.wait(row.entity, side, record, reason="follows a merge")
         self._store.inbox.try_dependants(row.entity)
 
@@ -462,10 +464,3 @@ def _blamed(step: PlannedStep, sent: Mapping[Side, Outcome | None]) -> Side:
 
 def _unlinked(entity: str, record: str) -> None:
     """No link is looked up: references are not what is compared."""
-
-
-def _clear(row: CouplingRow, side: Side) -> None:
-    if side == "crm":
-        row.crm_id, row.crm_version, row.crm_base = None, "", None
-    else:
-        row.erp_id, row.erp_version, row.erp_base = None, "", None

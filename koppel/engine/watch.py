@@ -20,7 +20,7 @@ from django.db import DatabaseError
 
 from koppel.engine.ahead import Given, ReadAhead
 from koppel.engine.errand import Errand, Errands
-from koppel.engine.hints import Hint, Hints
+from koppel.engine.hints import Hint, Hints, selection_of
 from koppel.engine.polling import Polling
 from koppel.engine.runner import Engine
 from koppel.errors import Defect, KoppelError, TryLater
@@ -238,9 +238,7 @@ class Watch:
             press.done.set()
 
     def _hinted(self, engine: Engine, hints: list[Hint], given: Given) -> None:
-        selection: dict[str, dict[Side, list[str]]] = {}
-        for entity, side, record in hints:
-            selection.setdefault(entity, {}).setdefault(side, []).append(record)
+        selection = selection_of(hints)
         ahead = ReadAhead(engine.store, self._following)
         engine.sync(selection=selection, trigger="hint", sweep=False, given=given, ahead=ahead)
         with self._there:

@@ -216,15 +216,17 @@ class InboxStore:
         row = Quarantine.objects.filter(id=number).first()
         if row is None:
             raise NeedsUser(f"there is no quarantine entry {number}", remedy="koppel quarantine")
-        self.wait(row.entity, _side(row.side), row.record, reason="released by a person")
-        row.delete()
+        self._try_again(row, "released by a person")
         return row
 
     def try_dependants(self, entity: str) -> None:
         """What is in quarantine of other entities is tried again: what it refers to has moved."""
         for row in Quarantine.objects.exclude(entity=entity):
-            self.wait(row.entity, _side(row.side), row.record, reason="its company was merged")
-            row.delete()
+            self._try_again(row, "its company was merged")
+
+    def _try_again(self, row: Quarantine, reason: str) -> None:
+        self.wait(row.entity, _side(row.side), row.record, reason=reason)
+        row.delete()
 
     # pending
 

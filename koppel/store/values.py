@@ -45,18 +45,15 @@ class CouplingRow(Struct, kw_only=True):
 
     def put(self, side: Side, record: Record | Gone) -> None:
         """Move a side's base to what it returned just now."""
-        version = record.version if isinstance(record, Record) else ""
-        if side == "crm":
-            self.crm_id, self.crm_version, self.crm_base = record.id, version, record
-        else:
-            self.erp_id, self.erp_version, self.erp_base = record.id, version, record
+        self.stand(side, record.id, record)
 
-    def lose(self, side: Side, gone: Gone) -> None:
-        """The record of a side is gone, and its number is another one's by now."""
+    def stand(self, side: Side, id: str | None, base: Record | Gone | None = None) -> None:
+        """Stand beside another record of a side, or beside none; `base`: what is known of it."""
+        version = base.version if isinstance(base, Record) else ""
         if side == "crm":
-            self.crm_id, self.crm_version, self.crm_base = None, "", gone
+            self.crm_id, self.crm_version, self.crm_base = id, version, base
         else:
-            self.erp_id, self.erp_version, self.erp_base = None, "", gone
+            self.erp_id, self.erp_version, self.erp_base = id, version, base
 
 
 class FormerPair(Struct, frozen=True, kw_only=True):

@@ -6,7 +6,6 @@ them end with the one that began them, however that ends.
 
 from __future__ import annotations
 
-import faulthandler
 import logging
 import os
 import signal
@@ -17,6 +16,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from koppel import config
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +116,6 @@ def _answers(one: subprocess.Popen[bytes]) -> bool:
 def main(home: str, host: str, engine: str, *numbers: str) -> None:
     """One such process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that began it.
-    from koppel import config
     from koppel.connectors import registry
     from koppel.engine import seen
     from koppel.engine.lines import Lines
@@ -155,5 +155,5 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    faulthandler.enable()
+    config.tell_crashes()
     main(*sys.argv[1:])

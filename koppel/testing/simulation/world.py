@@ -30,7 +30,7 @@ from koppel.connectors.memory_system import Behaviour, MemorySystem
 from koppel.engine import Engine
 from koppel.engine.ahead import ReadAhead
 from koppel.engine.durable import Program
-from koppel.engine.hints import Hints
+from koppel.engine.hints import Hints, selection_of
 from koppel.engine.watch import held
 from koppel.errors import Interrupted, KoppelError, TryLater
 from koppel.mapping.document import default_rule, shipped_mapping
@@ -359,12 +359,9 @@ class World:
         while self._hints and held(self.store) is None:
             hints, given = self._hints.take()
             self.counts["read ahead"] += len(given)
-            chosen: dict[Side, list[str]] = {}
-            for _, where, one in hints:
-                chosen.setdefault(where, []).append(one)
             ahead = ReadAhead(self.store, partial(self._following, more))
             self.sync(
-                selection={"partner": chosen}, trigger="hint", sweep=False, given=given, ahead=ahead
+                selection=selection_of(hints), trigger="hint", sweep=False, given=given, ahead=ahead
             )
             self._hints.found(ahead.found())
 
